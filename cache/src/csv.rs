@@ -37,7 +37,7 @@ impl CsvTable {
         let (mut records, mut lines, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         let mut names: Option<Vec<String>> = None;
         for record in reader.records() {
-            let record = record.map_err(|fault| format!("is not CSV: {fault}"))?;
+            let record = record.map_err(|error| format!("is not CSV: {error}"))?;
             let line = record.position().map_or(0, Position::line);
             let Some(names) = &names else {
                 names = Some(record.iter().map(|field| unquoted(field).into_owned()).collect());
@@ -173,8 +173,8 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
         return Err("is UTF-16 text, not UTF-8: save it as UTF-8".to_owned());
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|fault| {
-        let line = 1 + bytes[..fault.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+    std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
         format!("is not UTF-8 text (line {line})")
     })
 }
@@ -226,7 +226,7 @@ fn unquoted(field: &str) -> std::borrow::Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn fault(bytes: &[u8]) -> String {
+    fn error(bytes: &[u8]) -> String {
         CsvTable::read(bytes).expect_err("a fault")
     }
 
@@ -250,16 +250,16 @@ mod tests {
 
     #[test]
     fn what_is_not_separated_by_commas_says_how_to_mend_it() {
-        assert!(fault(b"f1;f2\n1;2\n").contains("separated by semicolons"));
-        let german = fault(b"f1;f2\n1,5;2,25\n");
+        assert!(error(b"f1;f2\n1;2\n").contains("separated by semicolons"));
+        let german = error(b"f1;f2\n1,5;2,25\n");
         assert!(german.contains("decimal commas") && german.contains("decimal=\",\""), "{german}");
-        assert!(fault(b"f1\tf2\n1\t2\n").contains("separated by tabs"));
-        assert!(fault(b"# made by x\nf1,f2\n1,2\n").contains("the comment `#`"));
-        assert!(fault(b"\xff\xfef\x001\x00").contains("UTF-16"));
-        assert_eq!(fault(b"a,b\n1,2\n\xff,1\n"), "is not UTF-8 text (line 3)");
-        assert_eq!(fault(b""), "is empty");
+        assert!(error(b"f1\tf2\n1\t2\n").contains("separated by tabs"));
+        assert!(error(b"# made by x\nf1,f2\n1,2\n").contains("the comment `#`"));
+        assert!(error(b"\xff\xfef\x001\x00").contains("UTF-16"));
+        assert_eq!(error(b"a,b\n1,2\n\xff,1\n"), "is not UTF-8 text (line 3)");
+        assert_eq!(error(b""), "is empty");
         assert_eq!(
-            fault(b"a,b\n1\n2,3\n4,5,6\n"),
+            error(b"a,b\n1\n2,3\n4,5,6\n"),
             "has faulty lines: line 2 has 1 fields, not 2; line 4 has 3 fields, not 2"
         );
     }
@@ -274,8 +274,8 @@ mod tests {
         assert_eq!(table.text(1).missing, [0]);
         assert_eq!(table.place("x"), Err("has the column `x` twice".to_owned()));
         assert_eq!(table.place("z"), Err("has no column `z`, only `x`, `y`, `x`".to_owned()));
-        let fault = table.reals(2).expect_err("a fault");
-        assert_eq!(fault, "has `a` in column `x` of line 2, not a number");
+        let error = table.reals(2).expect_err("a fault");
+        assert_eq!(error, "has `a` in column `x` of line 2, not a number");
         let bare = table.without_header();
         assert_eq!(
             (bare.names(), bare.rows(), bare.line(1)),

@@ -176,8 +176,8 @@ fn digest_of_file(path: &Path) -> io::Result<Digest> {
         match file.read(&mut piece) {
             Ok(0) => return Ok(Digest::from(hasher.finalize())),
             Ok(length) => hasher.update(&piece[..length]),
-            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
-            Err(fault) => return Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
         };
     }
 }

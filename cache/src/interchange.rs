@@ -106,7 +106,7 @@ pub fn extension(artifact: &Artifact) -> &'static str {
 /// # Errors
 /// When the file system refuses.
 pub fn write(path: &Path, artifact: &Artifact) -> Result<(), String> {
-    let io = |fault: std::io::Error| fault.to_string();
+    let io = |error: std::io::Error| error.to_string();
     match &artifact.data {
         Data::Table(table) => {
             let file = File::create(path).map_err(io)?;
@@ -128,7 +128,7 @@ pub fn write(path: &Path, artifact: &Artifact) -> Result<(), String> {
 /// When the file is not Parquet, or a column has a type that an artifact cannot hold or a missing
 /// value; all such columns are named.
 pub fn read(path: &Path) -> Result<Table, String> {
-    let bytes = fs::read(path).map_err(|fault| fault.to_string())?;
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
     let mut room = SizeLimit::of(bytes.len() as u64, None);
     let table = ParquetTable::open(bytes)?;
     let (mut read, mut faults) = (Table::new(), Vec::new());
@@ -139,7 +139,7 @@ pub fn read(path: &Path) -> Result<Table, String> {
         let column = table.values(at, &mut room).and_then(|cells| cells.into_column(name));
         match column {
             Ok(column) => read = read.with(name, column),
-            Err(fault) => faults.push(fault),
+            Err(error) => faults.push(error),
         }
     }
     if faults.is_empty() { Ok(read) } else { Err(faults.join("; ")) }

@@ -118,9 +118,9 @@ mod tests {
     #[test]
     fn a_panic_says_what_and_where() {
         let here = file!();
-        let fault = catch(|| panic!("seven {}", 7)).expect_err("a panic");
-        assert!(fault.starts_with("seven 7 (") && fault.contains(here), "{fault}");
-        let nested = catch(|| catch(|| panic!("inner")).map_err(|fault| fault.len()));
+        let error = catch(|| panic!("seven {}", 7)).expect_err("a panic");
+        assert!(error.starts_with("seven 7 (") && error.contains(here), "{error}");
+        let nested = catch(|| catch(|| panic!("inner")).map_err(|error| error.len()));
         assert!(nested.is_ok_and(|inner| inner.is_err()));
         assert_eq!(catch(|| 3), Ok(3));
     }
@@ -157,7 +157,7 @@ mod tests {
     fn a_panic_of_a_helping_thread_is_caught() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
         let work = || (0..64).into_par_iter().for_each(|at| assert!(at != 50, "fifty"));
-        let fault = catch(|| pool.install(work)).expect_err("a panic");
-        assert!(fault.contains("fifty"), "{fault}");
+        let error = catch(|| pool.install(work)).expect_err("a panic");
+        assert!(error.contains("fifty"), "{error}");
     }
 }

@@ -96,7 +96,7 @@ pub fn write(
         let field = Field::new(name.into(), arrow_type(column), true);
         (field.name.clone(), field)
     });
-    let text = |fault: PolarsError| fault.to_string();
+    let text = |error: PolarsError| error.to_string();
     let mut writer = FileWriter::try_new(file, fields.collect(), options).map_err(text)?;
     let schema = writer.parquet_schema().clone();
 
@@ -211,7 +211,7 @@ impl<'f> OpenedFile<'f> {
             Some(bytes) => room.copy_from_slice(&bytes[place.start as usize..][..length]),
             None => {
                 let read = self.file.read_exact_at(&mut room, place.start);
-                read.map_err(|fault| fault.to_string())?;
+                read.map_err(|error| error.to_string())?;
             }
         }
         Ok(room)
@@ -221,12 +221,12 @@ impl<'f> OpenedFile<'f> {
 /// Reads an artifact written by [`write`].
 pub(crate) fn read(file: &File) -> Result<Artifact, String> {
     let read = || {
-        let file = &OpenedFile::new(file).map_err(|fault| fault.to_string())?;
+        let file = &OpenedFile::new(file).map_err(|error| error.to_string())?;
         let metadata = file.metadata()?;
         let mut pairs = metadata.key_value_metadata().iter().flatten();
         let footer = pairs.find(|pair| pair.key == FOOTER_NAME).and_then(|pair| pair.value.clone());
         let footer = footer.ok_or("it is not one of the engine's own files")?;
-        let footer: Footer = serde_json::from_str(&footer).map_err(|fault| fault.to_string())?;
+        let footer: Footer = serde_json::from_str(&footer).map_err(|error| error.to_string())?;
         let mut arrays = BTreeMap::new();
         for (name, shape) in &footer.shapes {
             let width = shape.iter().product();
@@ -244,7 +244,7 @@ pub(crate) fn read(file: &File) -> Result<Artifact, String> {
 fn metadata_of(file: &mut (impl Read + Seek)) -> Result<FileMetadata, String> {
     match panics::catch(|| read_metadata(file)) {
         Ok(Ok(metadata)) => Ok(metadata),
-        Ok(Err(fault)) => Err(fault.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("its Parquet footer is damaged".to_owned()),
     }
 }
@@ -259,7 +259,7 @@ fn read_table(
     // The engine's columns never compress below this size, so a larger claim is from a damaged
     // header.
     let mut room = SizeLimit { bytes: (256 << 20) + file.length.saturating_mul(4096) };
-    let schema = infer_schema(metadata).map_err(|fault| fault.to_string())?;
+    let schema = infer_schema(metadata).map_err(|error| error.to_string())?;
     let mut table = Table::new();
     for field in schema.iter_values().cloned().map(types::plain) {
         let name = field.name.to_string();
@@ -268,7 +268,7 @@ fn read_table(
             None => {
                 let shape = shapes.get(&name).cloned();
                 read_column(file, metadata, &field, shape, &mut room)
-                    .map_err(|fault| format!("column `{name}`: {fault}"))?
+                    .map_err(|error| format!("column `{name}`: {error}"))?
             }
         };
         if table.columns().len() > 0 && column.len() != table.rows() {

@@ -46,7 +46,7 @@ pub(crate) fn open_at(
         Ok(there) => check(FileType::from_raw_mode(there.st_mode))?,
         // A file that does not exist may be created.
         Err(rustix::io::Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
-        Err(fault) => return Err(fault.into()),
+        Err(error) => return Err(error.into()),
     }
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(0o666))?);
@@ -134,8 +134,8 @@ mod tests {
         fs::write(&file, "four").expect("a file");
         symlink("file", &link).expect("a link");
         assert_eq!(read(&link, 4).expect("read"), b"four");
-        let fault = read(&file, 3).expect_err("too long");
-        assert_eq!(fault.to_string(), "it is longer than 3 bytes");
+        let error = read(&file, 3).expect_err("too long");
+        assert_eq!(error.to_string(), "it is longer than 3 bytes");
         let refused = open_at(CWD, &link, OFlags::RDONLY | OFlags::NOFOLLOW);
         let said = "it is a symbolic link, not a regular file";
         assert_eq!(refused.expect_err("a link").to_string(), said);

@@ -151,9 +151,9 @@ impl Store {
     fn open_on(root: &Path, disk: Disk) -> Result<Self, StoreError> {
         let disk = disk.below(root);
         for folder in FOLDERS {
-            disk.check_place_of(&root.join(folder)).map_err(|fault| StoreError::Unfit {
+            disk.check_place_of(&root.join(folder)).map_err(|error| StoreError::Unfit {
                 path: root.to_owned(),
-                reason: plain(&fault),
+                reason: plain(&error),
             })?;
         }
         for folder in [OBJECTS, LEASES, JOURNALS, TMP] {
@@ -294,8 +294,8 @@ impl Store {
     pub fn damaged_outputs(&self, key: &Digest) -> Vec<(String, StoreError)> {
         let outputs = self.journal.get(key).into_iter().flat_map(|finished| finished.outputs);
         let lost = outputs.filter_map(|(port, object)| {
-            let fault = (!self.is_as_seen(&object)).then(|| self.verify(&object.digest).err())?;
-            Some((port, fault?))
+            let error = (!self.is_as_seen(&object)).then(|| self.verify(&object.digest).err())?;
+            Some((port, error?))
         });
         lost.collect()
     }
@@ -314,7 +314,7 @@ impl Store {
     /// When the journal cannot be written.
     pub fn commit(&self, finished: Finished) -> Result<(), StoreError> {
         // Others read the journal of a process only as long as they see the process.
-        self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
+        self.writer().map_err(|error| self.refused("write in", &self.root, error))?;
         self.journal.append(&finished).map_err(|error| self.or_gone(error))?;
         if self.journal.take_compaction_due() {
             // If compaction fails, the journals are still valid, and a later process tries again.
@@ -332,15 +332,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.disk
             .write_whole(path, bytes, &self.root.join(TMP))
-            .map_err(|fault| self.refused(action, path, fault))
+            .map_err(|error| self.refused(action, path, error))
     }
 
     pub(crate) fn disk(&self) -> &Disk {
         &self.disk
     }
 
-    fn refused(&self, action: &'static str, path: &Path, fault: io::Error) -> StoreError {
-        self.or_gone(StoreError::io(action, path)(fault))
+    fn refused(&self, action: &'static str, path: &Path, error: io::Error) -> StoreError {
+        self.or_gone(StoreError::io(action, path)(error))
     }
 
     /// Replaces an error by a clearer one if the folder of the store has been removed.

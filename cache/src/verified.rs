@@ -27,7 +27,7 @@ pub enum ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(fault) => write!(f, "cannot be read: {}", crate::store::plain(fault)),
+            Self::Io(error) => write!(f, "cannot be read: {}", crate::store::plain(error)),
             Self::Changed => f.write_str("changed while it was read"),
             Self::Stopped => f.write_str("was not read to its end, since the run was stopped"),
         }
@@ -37,8 +37,8 @@ impl fmt::Display for ReadError {
 impl std::error::Error for ReadError {}
 
 impl From<io::Error> for ReadError {
-    fn from(fault: io::Error) -> Self {
-        Self::Io(fault)
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
     }
 }
 
@@ -85,8 +85,8 @@ impl Hashed {
             match self.read(&mut piece) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-                Err(fault) => return Err(fault.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
             }
         }
         let found = Digest::from(self.hasher.finalize());
@@ -152,8 +152,8 @@ impl Watched {
         match fs::metadata(&self.path) {
             Ok(metadata) if FileVersion::of(&metadata) == self.stat => Ok(()),
             Ok(_) => Err(ReadError::Changed),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(ReadError::Changed),
-            Err(fault) => Err(fault.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReadError::Changed),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -183,7 +183,7 @@ mod tests {
         let other = read(&path, &Digest::of(b"one"), &mut bytes);
         assert!(matches!(other, Err(ReadError::Changed)));
         let absent = read(&folder.path().join("absent"), &Digest::of(b"one"), &mut bytes);
-        assert!(absent.is_err_and(|fault| fault.to_string().starts_with("cannot be read: ")));
+        assert!(absent.is_err_and(|error| error.to_string().starts_with("cannot be read: ")));
     }
 
     #[test]

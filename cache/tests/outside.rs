@@ -149,9 +149,9 @@ fn nothing_behind_a_link_is_written_or_deleted() {
                     refused.extend(empty(&store));
                     refused.extend(use_all(&store));
                 }
-                Err(fault) => refused.push(fault),
+                Err(error) => refused.push(error),
             }
-            refused.iter().for_each(|fault| told.push_str(&format!("{fault}\n")));
+            refused.iter().for_each(|error| told.push_str(&format!("{error}\n")));
             assert_eq!(
                 content(outside.path()),
                 before,
@@ -230,9 +230,9 @@ fn what_stands_in_a_files_place_is_rebuilt_or_refused_and_never_waited_for() {
                 Ok(store) => {
                     let refused: Vec<_> = use_all(&store).iter().map(ToString::to_string).collect();
                     assert!(!is_object || refused.is_empty(), "{at}: {refused:?}");
-                    assert!(refused.iter().all(|fault| fault.contains(what)), "{at}: {refused:?}");
+                    assert!(refused.iter().all(|error| error.contains(what)), "{at}: {refused:?}");
                 }
-                Err(fault) => assert!(fault.to_string().contains(what), "{at}: {fault}"),
+                Err(error) => assert!(error.to_string().contains(what), "{at}: {error}"),
             }
             let mine = WalkDir::new(root.path()).into_iter().filter_map(Result::ok);
             let kept = mine.filter(|entry| entry.file_name() == "mine").count();
@@ -276,7 +276,7 @@ fn looking_for_a_store_makes_none_and_a_moved_one_is_not_made_again() {
     fs::rename(&here, &there).expect("moved");
     let refused = use_all(&store);
     assert!(refused.len() > 8, "{refused:?}");
-    assert!(refused.iter().any(|fault| matches!(fault, StoreError::Gone(_))), "{refused:?}");
+    assert!(refused.iter().any(|error| matches!(error, StoreError::Gone(_))), "{refused:?}");
     assert!(!here.exists(), "no husk of it is made");
     fs::write(&here, "a file").expect("written");
     for opened in [Store::open(&here), Store::open_existing(&here)] {

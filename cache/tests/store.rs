@@ -106,7 +106,7 @@ fn every_flipped_bit_is_noticed_or_changes_nothing() {
                 noticed += 1;
                 assert!(!path.exists(), "a damaged object leaves the store");
             }
-            Err(fault) => panic!("{fault}"),
+            Err(error) => panic!("{error}"),
         }
     }
     assert!(noticed > 100, "{noticed}");

@@ -134,7 +134,7 @@ pub fn main() -> ExitCode {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(fault) => return refuse(&fault),
+        Err(error) => return refuse(&error),
     };
     let output = cli.output;
     // The timeline is complete once this is dropped.
@@ -192,9 +192,9 @@ fn end(ended: Result<(), CommandError>) -> ExitCode {
 }
 
 /// Prints the error of a faulty command line; help that was asked for is no error.
-fn refuse(fault: &clap::Error) -> ExitCode {
-    if !fault.use_stderr() {
-        let written = fault.print().and_then(|()| std::io::stdout().flush());
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let written = error.print().and_then(|()| std::io::stdout().flush());
         return written.map_or_else(unwritten, |()| ExitCode::SUCCESS);
     }
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
@@ -203,24 +203,24 @@ fn refuse(fault: &clap::Error) -> ExitCode {
         || words.iter().any(|word| word == "--log-format=json");
     let _ =
         listen(if is_json { Form::Json } else { Form::Text }, LevelFilter::INFO, None, false, None);
-    match unknown_command(fault) {
+    match unknown_command(error) {
         Some(text) => error!("{text}"),
         None if is_json => {
-            let text = fault.to_string();
+            let text = error.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
             error!("{}", text.split("\n\n").next().unwrap_or(text));
         }
         // Colours are used only if all typed words can be shown as they are.
-        None if words.iter().all(|word| visible(word) == *word) => drop(fault.print()),
-        None => error!(target: DETAIL, "{}", fault.to_string().trim_end()),
+        None if words.iter().all(|word| visible(word) == *word) => drop(error.print()),
+        None => error!(target: DETAIL, "{}", error.to_string().trim_end()),
     }
     ExitCode::from(BAD_INPUT)
 }
 
 /// The message for an unknown command; none for any other error.
-fn unknown_command(fault: &clap::Error) -> Option<String> {
-    let typed = match fault.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(typed)) if fault.kind() == ErrorKind::InvalidSubcommand => typed,
+fn unknown_command(error: &clap::Error) -> Option<String> {
+    let typed = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) if error.kind() == ErrorKind::InvalidSubcommand => typed,
         _ => return None,
     };
     let commands = command();

@@ -214,7 +214,7 @@ fn executors(name: &str) -> Result<ExecutorChoice, String> {
         CLUSTER => Ok(ExecutorChoice::Cluster),
         _ => executor::named(name)
             .map(ExecutorChoice::Local)
-            .map_err(|fault| format!("{fault}, and `{CLUSTER}`")),
+            .map_err(|error| format!("{error}, and `{CLUSTER}`")),
     }
 }
 
@@ -265,7 +265,7 @@ impl StoreArg {
     /// # Errors
     /// Returns the exit code if the store cannot be read.
     pub fn open_existing(&self) -> Result<Store, CommandError> {
-        Store::open_existing(&self.store).map_err(|fault| CommandError::of_store(&fault))
+        Store::open_existing(&self.store).map_err(|error| CommandError::of_store(&error))
     }
 
     /// Opens the store of runs in a folder, or of the run that lies there: the one that is named or, as a command may be
@@ -287,7 +287,7 @@ impl StoreArg {
                 ),
             ));
         };
-        Store::open_existing(&found).map_err(|fault| CommandError::of_store(&fault))
+        Store::open_existing(&found).map_err(|error| CommandError::of_store(&error))
     }
 
     /// The remote, if one is named.
@@ -296,7 +296,7 @@ impl StoreArg {
     /// Returns the exit code if its name is faulty.
     pub fn remote(&self) -> Result<Option<Box<dyn Blobs>>, CommandError> {
         let name = self.remote.as_deref().filter(|name| !name.is_empty());
-        name.map(remote::open).transpose().map_err(|fault| CommandError::new(BAD_INPUT, fault))
+        name.map(remote::open).transpose().map_err(|error| CommandError::new(BAD_INPUT, error))
     }
 }
 
@@ -329,17 +329,17 @@ pub fn print(data: &str) {
     let mut out = std::io::stdout();
     // The error of data that is still in the buffer at the end would be lost, so the buffer is
     // flushed.
-    if let Err(fault) = out.write_all(visible(data).as_bytes()).and_then(|()| out.flush()) {
-        unwritten(fault);
+    if let Err(error) = out.write_all(visible(data).as_bytes()).and_then(|()| out.flush()) {
+        unwritten(error);
     }
 }
 
-pub(crate) fn unwritten(fault: io::Error) -> ExitCode {
-    if fault.kind() == io::ErrorKind::BrokenPipe {
+pub(crate) fn unwritten(error: io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }
     if !UNWRITTEN.swap(true, Ordering::Relaxed) {
-        error!("cannot write to standard output: {}", plain(&fault));
+        error!("cannot write to standard output: {}", plain(&error));
     }
     ExitCode::from(FAILED)
 }

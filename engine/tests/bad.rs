@@ -23,7 +23,9 @@ fn messages(name: &str, text: String) -> String {
             let shown = render(&pipeline.source, &warnings, &RenderStyle::plain(80));
             format!("{shown}\n(can be run)")
         }
-        Err(faults) => render(&faults.source, &faults.faults, &RenderStyle::plain(80)),
+        Err(diagnostics) => {
+            render(&diagnostics.source, &diagnostics.diagnostics, &RenderStyle::plain(80))
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl Cancel for Never {
 fn work(folder: &Path) -> BTreeMap<u64, u64> {
     let text = PIPELINE.replace("PATH", &folder.join("data").display().to_string());
     let (pipeline, _) = load_with(Path::new("few.yaml"), text, &[], ops::OPS, |_| None)
-        .unwrap_or_else(|faults| panic!("{faults}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let store = cache::Store::open(&folder.join("store")).expect("a store");
     let options = Options::default();
     let wanted = pipeline.graph.wanted(&options.only);

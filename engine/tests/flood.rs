@@ -5,7 +5,7 @@ use std::path::Path;
 
 const STEPS: usize = 20_000;
 
-fn faults(step: impl Fn(usize) -> String) -> Diagnostics {
+fn diagnostics(step: impl Fn(usize) -> String) -> Diagnostics {
     let mut text = "steps:\n  clips: { op: synth }\n  mel: { op: log_mel, in: clips }\n".to_owned();
     (0..STEPS).for_each(|at| text.push_str(&format!("  s{at}: {}\n", step(at))));
     spec::load(Path::new("flood.yaml"), text, &[]).err().expect("faults")
@@ -13,9 +13,9 @@ fn faults(step: impl Fn(usize) -> String) -> Diagnostics {
 
 /// Every step is at fault, and little is said of most of them.
 fn is_flooded(step: impl Fn(usize) -> String) {
-    let faults = faults(step);
-    assert!(faults.errors() >= STEPS, "{} errors", faults.errors());
-    let text = faults.to_string();
+    let diagnostics = diagnostics(step);
+    assert!(diagnostics.errors() >= STEPS, "{} errors", diagnostics.errors());
+    let text = diagnostics.to_string();
     let shown = text.matches("flood.yaml:").count();
     assert!((50..200).contains(&shown), "{shown} faults are shown");
     let rest = text.lines().last().expect("a line");
@@ -67,13 +67,13 @@ fn thousands_of_values_that_do_not_fit() {
 
 #[test]
 fn thousands_of_steps_in_circles() {
-    let faults = faults(|at| {
+    let diagnostics = diagnostics(|at| {
         let next = if at % 2 == 0 { at + 1 } else { at - 1 };
         format!("{{ op: normalize, in: s{next} }}")
     });
-    assert_eq!(faults.errors(), STEPS / 2);
+    assert_eq!(diagnostics.errors(), STEPS / 2);
     let circle = |at: usize| format!("{{ op: normalize, in: s{} }}", (at + 1) % STEPS);
-    let faults = self::faults(circle);
-    assert_eq!(faults.errors(), 1);
-    assert!(faults.to_string().len() < 10_000, "{} bytes", faults.to_string().len());
+    let diagnostics = self::diagnostics(circle);
+    assert_eq!(diagnostics.errors(), 1);
+    assert!(diagnostics.to_string().len() < 10_000, "{} bytes", diagnostics.to_string().len());
 }

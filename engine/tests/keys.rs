@@ -49,7 +49,8 @@ static AFTER: [Entry; 1] = [op::<After>()];
 /// The keys of all steps on a device, with inputs that stand for what they would read.
 fn keys(text: &str, table: &'static [Entry], device: &str) -> Vec<(&'static Entry, CacheKey)> {
     let loaded = spec::load_with(Path::new("p.yaml"), text.to_owned(), &[], table, |_| None);
-    let (pipeline, _) = loaded.unwrap_or_else(|faults| panic!("{:?}", faults.faults));
+    let (pipeline, _) =
+        loaded.unwrap_or_else(|diagnostics| panic!("{:?}", diagnostics.diagnostics));
     let key = |step: &engine::model::Step| {
         let inputs = step.inputs.iter().map(|it| (it.port.to_owned(), Digest::of(b"x"))).collect();
         (step.entry, with_inputs(step, inputs, device))

@@ -17,7 +17,7 @@ fn load(sets: &[&str]) -> Result<Pipeline, Diagnostics> {
 }
 
 fn param(sets: &[&str], step: &str, name: &str) -> String {
-    let pipeline = load(sets).unwrap_or_else(|faults| panic!("{faults}"));
+    let pipeline = load(sets).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let step = pipeline.steps.iter().find(|it| it.name == step).expect("a step");
     step.op.params()[name].to_string()
 }
@@ -44,8 +44,8 @@ fn says_what_it_cannot_set() {
         ("mel=3", "`mel` is a step"),
         ("data=[a", "never closed"),
     ] {
-        let Err(faults) = load(&[set]) else { panic!("{set} was taken") };
-        let shown = faults
+        let Err(diagnostics) = load(&[set]) else { panic!("{set} was taken") };
+        let shown = diagnostics
             .to_string()
             .split_whitespace()
             .filter(|word| *word != "|")

@@ -18,7 +18,7 @@ fn every_pipeline_is_fine() {
         let text = std::fs::read_to_string(&path).expect("a readable file");
         match load_with(&path, text, &[], ops::OPS, |_| None) {
             Ok((_, warnings)) => assert!(warnings.is_empty(), "{}: {warnings:?}", path.display()),
-            Err(faults) => panic!("{faults}"),
+            Err(diagnostics) => panic!("{diagnostics}"),
         }
         count += 1;
     }

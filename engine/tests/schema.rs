@@ -61,7 +61,7 @@ fn schema() -> Validator {
 
 fn pipeline(path: &Path) -> Json {
     let text = fs::read_to_string(path).expect("a pipeline");
-    serde_saphyr::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()))
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 #[test]
@@ -71,8 +71,9 @@ fn pipelines_fit_the_schema() {
         let path = file.expect("a file").path();
         if path.extension().is_some_and(|ending| ending == "yaml") {
             let pipeline = pipeline(&path);
-            let faults: Vec<_> = schema.iter_errors(&pipeline).map(|it| it.to_string()).collect();
-            assert!(faults.is_empty(), "{}: {faults:?}", path.display());
+            let diagnostics: Vec<_> =
+                schema.iter_errors(&pipeline).map(|it| it.to_string()).collect();
+            assert!(diagnostics.is_empty(), "{}: {diagnostics:?}", path.display());
         }
     }
 }

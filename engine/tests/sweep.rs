@@ -32,7 +32,7 @@ fn try_load(more: &str, sets: &[&str]) -> Result<Pipeline, Diagnostics> {
 }
 
 fn load(more: &str) -> Pipeline {
-    try_load(more, &[]).unwrap_or_else(|faults| panic!("{faults}"))
+    try_load(more, &[]).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
 fn names(pipeline: &Pipeline) -> Vec<&str> {
@@ -212,14 +212,16 @@ fn strategies_choose_points() {
 fn the_command_line_changes_a_sweep() {
     let sweep = "sweep: { grid: { vae.beta: [1, 4] } }\n";
     let count = |more: &str, sets: &[&str]| {
-        try_load(more, sets).map(|it| it.variants.count).unwrap_or_else(|faults| panic!("{faults}"))
+        try_load(more, sets)
+            .map(|it| it.variants.count)
+            .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
     };
     assert_eq!(count(sweep, &["sweep.grid.vae.beta=[1,2,3]"]), 3);
     assert_eq!(count(sweep, &["sweep.grid.vae.latent=[4,8]"]), 4);
     assert_eq!(count("", &["sweep.grid.vae.latent=range(2,6)", "seeds=3"]), 12);
     assert_eq!(count("", &["sweep.random.n=5", "sweep.random.over.vae.beta=uniform(1,2)"]), 5);
-    let Err(faults) = try_load(sweep, &["vae.beta=3"]) else { panic!("it had no effect") };
-    assert!(faults.to_string().contains("sweep.grid.vae.beta=["), "{faults}");
+    let Err(diagnostics) = try_load(sweep, &["vae.beta=3"]) else { panic!("it had no effect") };
+    assert!(diagnostics.to_string().contains("sweep.grid.vae.beta=["), "{diagnostics}");
     assert!(try_load("", &["+depth=3"]).is_ok());
     assert!(try_load("", &["depth=3"]).is_err());
 }
@@ -233,8 +235,8 @@ fn a_long_chain_and_many_variants_end_in_time() {
     }
     // Fifty times three thousand steps are more than there is room for: said, not tried.
     let loaded = load_with(Path::new("a.yaml"), text, &[], ops::OPS, |_| None);
-    let Err(faults) = loaded else { panic!("too much was taken") };
-    assert!(faults.to_string().contains("too many steps"), "{faults}");
+    let Err(diagnostics) = loaded else { panic!("too much was taken") };
+    assert!(diagnostics.to_string().contains("too many steps"), "{diagnostics}");
 }
 
 /// A sweep of the small text over values of `latent`, by the points that it has come to.

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 
 fuzz_target!(|text: &str| {
-    if let Err(faults) = load_with(Path::new("fuzz.yaml"), text.to_owned(), &[], ops::OPS, |_| None) {
-        render(&faults.source, &faults.faults, &RenderStyle::plain(80));
+    if let Err(diagnostics) = load_with(Path::new("fuzz.yaml"), text.to_owned(), &[], ops::OPS, |_| None) {
+        render(&diagnostics.source, &diagnostics.diagnostics, &RenderStyle::plain(80));
     }
 });

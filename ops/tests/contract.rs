@@ -99,7 +99,7 @@ fn parameters_survive_a_round_trip_and_defaults_are_those_of_the_schema() {
         for params in variants(entry, &example.params) {
             let once = parse(entry, &params).params();
             let again =
-                entry.parse(once.clone()).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
+                entry.parse(once.clone()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
             assert_eq!(once, again.params(), "{name}");
         }
         let (required, mut least) = (required(schema), example.params.clone());

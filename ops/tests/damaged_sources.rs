@@ -44,7 +44,7 @@ fn run(
     files: &[FileEntry],
     warnings: &RecordedWarnings,
 ) -> Result<Outputs, OpError> {
-    let op = find("audio_folder").expect("an op").parse(params).map_err(|fault| fault.message);
+    let op = find("audio_folder").expect("an op").parse(params).map_err(|error| error.message);
     let cx = Ctx { warnings, ..Detached::with_seed(0) };
     op.expect("parameters").run(&Inputs::new().with_files(files), &cx)
 }
@@ -99,7 +99,7 @@ fn rates_that_no_step_can_convert_are_found_all_at_once() {
 #[test]
 fn parameters_of_spectrograms_are_warned_of() {
     let warnings = |params: Value| {
-        let op = find("log_mel").expect("an op").parse(params).map_err(|fault| fault.message);
+        let op = find("log_mel").expect("an op").parse(params).map_err(|error| error.message);
         let warnings = op.expect("parameters").warnings(&[None]);
         warnings.into_iter().map(|warning| (warning.param, warning.message)).collect::<Vec<_>>()
     };
@@ -124,7 +124,7 @@ fn clips_below_the_rate_or_shorter_than_a_frame_or_all_too_quiet_are_warned_of()
     let warnings = RecordedWarnings::default();
     let cx = Ctx { warnings: &warnings, ..Detached::with_seed(0) };
     let op = find("log_mel").expect("an op").parse(json!({ "amin": 1e9 }));
-    let op = op.map_err(|fault| fault.message).expect("parameters");
+    let op = op.map_err(|error| error.message).expect("parameters");
     op.run(&Inputs::new().with("clips", &clips), &cx).expect("images");
     let warnings = warnings.0.into_inner().expect("one thread");
     assert_eq!(warnings.len(), 3, "{warnings:?}");

@@ -179,8 +179,8 @@ fn a_model_that_does_not_fit_is_refused() {
     let says = |op: &str, params: Value, model: &Artifact, text: &str| {
         let op = find(op).unwrap().parse(params).unwrap();
         let inputs = Inputs::new().with("features", &second).with("model", model);
-        let fault = op.run(&inputs, &Detached::with_seed(1)).unwrap_err();
-        assert!(fault.message.contains(text) && fault.help.is_some(), "{fault:?}");
+        let error = op.run(&inputs, &Detached::with_seed(1)).unwrap_err();
+        assert!(error.message.contains(text) && error.help.is_some(), "{error:?}");
     };
     let pca = run("pca", json!({ "components": 3 }), &first, None);
     let pca = pca.get("model").unwrap();

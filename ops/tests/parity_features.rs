@@ -313,13 +313,13 @@ fn mp3_has_few_sample_rates() {
         let table = Table::new().with_text("clip_id", ["drum"]).with_text("audio", ["synth:0/1/2"]);
         Artifact::table(Kind::Clips, table.with("sample_rate", Column::Int(vec![rate])))
     };
-    for (rate, bit_rate, fault) in [
+    for (rate, bit_rate, reason) in [
         (96_000, 64, "clip `drum`: MP3 has no sample rate of 96000 Hz"),
         (44_100, 8, "clip `drum`: MP3 has no bit rate of 8 kbit/s at 44100 Hz"),
     ] {
         let params = json!({ "bit_rate": bit_rate }).to_string();
-        let error = run("mp3_compression", &params, &[("clips", &of(rate))]).expect_err(fault);
-        assert!(error.message.starts_with(fault) && error.help.is_some(), "{error}");
+        let error = run("mp3_compression", &params, &[("clips", &of(rate))]).expect_err(reason);
+        assert!(error.message.starts_with(reason) && error.help.is_some(), "{error}");
     }
     assert!(run("mp3_compression", r#"{"bit_rate": 64}"#, &[("clips", &of(8_000))]).is_ok());
 }

@@ -123,8 +123,8 @@ fn what_is_no_network_is_refused_with_its_reason() {
 fn refuses(runtime: &str) {
     let says = |file, bytes: Option<&[u8]>, params, what: &str| {
         let params = with(&params, json!({ "runtime": runtime }));
-        let fault = run(file, bytes, params).expect_err(what);
-        assert!(fault.message.contains(what), "{fault}");
+        let error = run(file, bytes, params).expect_err(what);
+        assert!(error.message.contains(what), "{error}");
     };
     let whole = fs::read(path("encoder.onnx")).expect("a fixture");
     says("encoder.onnx", None, json!({ "output": "nothing" }), "has no tensor `nothing`");
@@ -172,8 +172,8 @@ fn our_encoders_give_the_same_latent_vectors_as_onnx_files() {
         by_onnxruntime(&bytes, features, &columns);
     }
     let other = Artifact::tensors(Kind::Model, cache::Tensors::new());
-    let fault = ops::nn::onnx::encoder(&other).expect_err("no network");
-    assert!(fault.message.contains("of no network"), "{}", fault.message);
+    let error = ops::nn::onnx::encoder(&other).expect_err("no network");
+    assert!(error.message.contains("of no network"), "{}", error.message);
 }
 
 #[track_caller]

@@ -83,8 +83,8 @@ fn rows_made_apart_are_rows_made_together() {
             prop_assert_eq!(Artifact { data: merged, ..fresh }.digest(), whole.digest());
             Ok(())
         };
-        TestRunner::new(config).run(&history(count), law).unwrap_or_else(|fault| {
-            panic!("{}: {fault}", entry.name);
+        TestRunner::new(config).run(&history(count), law).unwrap_or_else(|error| {
+            panic!("{}: {error}", entry.name);
         });
     }
 }

@@ -38,7 +38,7 @@ fn listing(root: &Path) -> Vec<FileEntry> {
 }
 
 fn run(op: &str, params: Value, files: &[FileEntry]) -> Result<Outputs, OpError> {
-    let op = find(op).expect("an op").parse(params).map_err(|fault| fault.message);
+    let op = find(op).expect("an op").parse(params).map_err(|error| error.message);
     let op = op.expect("parameters");
     op.run(&Inputs::new().with_files(files), &Detached::with_seed(0))
 }
@@ -274,8 +274,8 @@ fn further_columns_of_a_manifest_are_labels() {
     assert_eq!(table(&outputs, "label").text("label").expect("labels"), ["y", "x"]);
     assert!(outputs.get("id").is_none() && outputs.get("path").is_none());
     let unknown = json!({ "path": list, "label": "yeer" });
-    let fault = run("manifest", unknown, &listing(root.path())).expect_err("no such column");
-    assert_eq!(fault.param, Some("label"), "{fault:?}");
+    let error = run("manifest", unknown, &listing(root.path())).expect_err("no such column");
+    assert_eq!(error.param, Some("label"), "{error:?}");
 }
 
 #[test]
@@ -337,17 +337,17 @@ fn a_matrix_comes_from_csv() {
     let bare = read("bare.csv", b"x\n1\n2\n").expect("features");
     assert_eq!(table(&bare, "features").text("clip_id").expect("ids"), ["0", "1"]);
     assert!(bare.get("labels").is_none());
-    let fault = |bytes: &[u8]| read("bad.csv", bytes).expect_err("a fault").message;
-    assert!(fault(b"x,y\n1,2\n3\n").contains("line 3 has 1 fields, not 2"));
-    assert!(fault(b"x\n1\ntwo\n").contains("has `two` in column `x` of line 3"));
-    assert!(fault(b"x\n1\nNaN\n").contains("has no value in column `x` of clip `1`"));
-    assert!(fault(b"clip_id,x\na,1\na,2\n").contains("has the clip `a` twice"));
-    assert!(fault(b"x,x\n1,2\n").contains("has the column `x` twice"));
-    assert!(fault(b"clip_id\na\n").contains("has no column of features"));
-    assert!(fault(b"x\n").contains("has no row"));
-    assert!(fault(b"").contains("is empty"));
-    assert!(fault(b"x\n\xff\n").contains("is not UTF-8 text"));
+    let error = |bytes: &[u8]| read("bad.csv", bytes).expect_err("a fault").message;
+    assert!(error(b"x,y\n1,2\n3\n").contains("line 3 has 1 fields, not 2"));
+    assert!(error(b"x\n1\ntwo\n").contains("has `two` in column `x` of line 3"));
+    assert!(error(b"x\n1\nNaN\n").contains("has no value in column `x` of clip `1`"));
+    assert!(error(b"clip_id,x\na,1\na,2\n").contains("has the clip `a` twice"));
+    assert!(error(b"x,x\n1,2\n").contains("has the column `x` twice"));
+    assert!(error(b"clip_id\na\n").contains("has no column of features"));
+    assert!(error(b"x\n").contains("has no row"));
+    assert!(error(b"").contains("is empty"));
+    assert!(error(b"x\n\xff\n").contains("is not UTF-8 text"));
     let op = find("matrix").expect("an op").parse(json!({ "path": "f.txt" }));
-    let fault = op.map_err(|fault| fault.message).expect("an op").check(&[]).expect_err("a fault");
-    assert!(fault.message.contains("`f.txt`"));
+    let error = op.map_err(|error| error.message).expect("an op").check(&[]).expect_err("a fault");
+    assert!(error.message.contains("`f.txt`"));
 }

@@ -12,7 +12,7 @@ use cache::{
 };
 use ops::math::numpy;
 use serde_json::{Map, Value, json};
-use table_files::{bytes, fault, matrix, read, texts};
+use table_files::{bytes, error, matrix, read, texts};
 
 /// Columns of every file of the fixtures, as their own libraries read them.
 fn expected() -> Map<String, Value> {
@@ -80,15 +80,15 @@ fn random_tables_hold_what_their_own_libraries_read() {
                     Some(ColumnType::Other(holds.to_owned())),
                     "{file}, {name}"
                 );
-                let fault = table.numbers(at, &mut room()).expect_err("no numbers");
-                assert!(fault.contains(name) && fault.contains(holds), "{fault}");
+                let error = table.numbers(at, &mut room()).expect_err("no numbers");
+                assert!(error.contains(name) && error.contains(holds), "{error}");
                 continue;
             };
             let found = match holds {
                 "text" => table.text(at, &mut room()),
                 _ => table.numbers(at, &mut room()),
             };
-            let found = said(&found.unwrap_or_else(|fault| panic!("{file}, {name}: {fault}")));
+            let found = said(&found.unwrap_or_else(|error| panic!("{file}, {name}: {error}")));
             assert!(
                 alike(&Value::Array(found.clone()), &values.clone().into()),
                 "{file}, {name}: {found:?} for {values:?}"
@@ -150,9 +150,9 @@ fn an_index_is_no_feature_and_a_header_is_no_row() {
 #[test]
 fn what_may_be_an_index_or_a_label_is_refused() {
     let says = |text: &str, parts: &[&str]| {
-        let fault = fault(read("f.csv", text.as_bytes(), json!({})));
+        let error = error(read("f.csv", text.as_bytes(), json!({})));
         for part in parts {
-            assert!(fault.contains(part), "`{part}` is not in: {fault}");
+            assert!(error.contains(part), "`{part}` is not in: {error}");
         }
     };
     says("track_id,f\n7,1\n9,2\n", &["`track_id`", "`clip_id: track_id`", "features"]);
@@ -162,10 +162,10 @@ fn what_may_be_an_index_or_a_label_is_refused() {
     says("label,Label,f\n0,1,1\n1,2,2\n", &["several columns for `label`", "`Label`"]);
     says("31.5,63,125\n1,2,3\n", &["`header: false`"]);
     says("f,,g\n1,2,3\n", &["values in column 1, which has no name"]);
-    let nameless = fault(matrix("nameless.parquet", json!({})));
+    let nameless = error(matrix("nameless.parquet", json!({})));
     assert!(nameless.contains("values in column 0, which has no name"), "{nameless}");
     says("a,b\nx,1\n3,y\n", &["`x` in column `a` of line 2", "`y` in column `b` of line 3"]);
-    let asked = |params: Value| fault(read("f.csv", b"f,g\n1,2\n3,4\n", params));
+    let asked = |params: Value| error(read("f.csv", b"f,g\n1,2\n3,4\n", params));
     assert!(asked(json!({ "features": ["h"] })).contains("has no column `h`, only `f`, `g`"));
     assert!(asked(json!({ "label": "class" })).contains("has no column `class`"));
     assert!(asked(json!({ "features": ["x*"] })).contains("begins with `x`"));
@@ -186,12 +186,12 @@ fn pandas_says_in_parquet_which_column_is_its_index() {
 fn lists_of_one_length_are_features() {
     let nested = matrix("nested.parquet", json!({})).expect("features");
     assert_eq!(features(&nested), ([1.0, 2.0, 3.0, 4.0].repeat(2), 4));
-    let ragged = fault(matrix("ragged.parquet", json!({})));
+    let ragged = error(matrix("ragged.parquet", json!({})));
     assert!(
         ragged.contains("column `x`: its lists have 1 and 2 numbers, not one length"),
         "{ragged}"
     );
-    let empty = fault(matrix("empty_lists.parquet", json!({})));
+    let empty = error(matrix("empty_lists.parquet", json!({})));
     assert!(empty.contains("column `x`: rows of 0 numbers"), "{empty}");
 }
 
@@ -205,13 +205,13 @@ fn a_missing_value_is_none() {
     let nulls = matrix("missing.parquet", json!({})).expect("features");
     assert_eq!(texts(labels(&nulls), "label"), ["1", "", "2"]);
     assert_eq!(texts(labels(&nulls), "group"), ["0", "s", "s"]);
-    let fault = |text: &str| fault(read("f.csv", text.as_bytes(), json!({})));
+    let error = |text: &str| error(read("f.csv", text.as_bytes(), json!({})));
     assert!(
-        fault("f,g\n1,\n,2\n")
+        error("f,g\n1,\n,2\n")
             .contains("no value in column `f` of clip `1`; has no value in column `g`")
     );
-    assert!(fault("clip_id,f\na,1\n,2\nNaN,3\n").contains("no `clip_id` in row 2, nor in 1 more"));
-    assert!(fault("f\n1\n1e39\n").contains("1e39, beyond single precision"));
+    assert!(error("clip_id,f\na,1\n,2\nNaN,3\n").contains("no `clip_id` in row 2, nor in 1 more"));
+    assert!(error("f\n1\n1e39\n").contains("1e39, beyond single precision"));
 }
 
 #[test]
@@ -232,8 +232,8 @@ fn values_that_merge_in_single_precision_are_named() {
 /// Texts that are stored by what they share with the one before say nowhere how long they are.
 #[test]
 fn texts_that_share_their_beginnings_are_read_and_counted() {
-    let fault = fault(matrix("shared_long.parquet", json!({})));
-    assert!(fault.contains("unfolds to more than it may"), "{fault}");
+    let error = error(matrix("shared_long.parquet", json!({})));
+    assert!(error.contains("unfolds to more than it may"), "{error}");
     let made = matrix("shared.parquet", json!({})).expect("a table");
     let made = made.get("features").and_then(Artifact::as_table);
     let ids = made.and_then(|table| table.text("clip_id")).expect("names");
@@ -246,17 +246,17 @@ fn texts_that_share_their_beginnings_are_read_and_counted() {
 
 #[test]
 fn a_table_that_unfolds_to_too_much_is_refused_unless_that_is_said() {
-    let fault = fault(matrix("unfolds.parquet", json!({})));
+    let error = error(matrix("unfolds.parquet", json!({})));
     assert!(
-        fault.contains("unfolds to more than it may") && fault.contains("max_unfolded_mib"),
-        "{fault}"
+        error.contains("unfolds to more than it may") && error.contains("max_unfolded_mib"),
+        "{error}"
     );
     let small = fault_of_small();
     assert!(small.contains("1 MiB are left") || small.contains("0 MiB are left"), "{small}");
 }
 
 fn fault_of_small() -> String {
-    fault(matrix("wide.parquet", json!({ "max_unfolded_mib": 1 })))
+    error(matrix("wide.parquet", json!({ "max_unfolded_mib": 1 })))
 }
 
 #[test]

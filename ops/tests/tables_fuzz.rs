@@ -139,11 +139,11 @@ fn damaged_tables_are_errors_and_take_little_memory() {
 
     // What was made to fill a memory: much in one entry, and entries that lie over each other.
     let bomb = zip(&[(names[0], vec![0; 300 << 20]), (names[1], wav(400))]);
-    let fault = run("irmas", "a.zip", &bomb, json!({})).expect_err("a bomb").message;
-    assert!(fault.contains("unfolds to more than it may"), "{fault}");
+    let error = run("irmas", "a.zip", &bomb, json!({})).expect_err("a bomb").message;
+    assert!(error.contains("unfolds to more than it may"), "{error}");
     let over = overlapping(&archive, names);
-    let fault = run("irmas", "a.zip", &over, json!({})).expect_err("a bomb").message;
-    assert!(fault.contains("lie over each other"), "{fault}");
+    let error = run("irmas", "a.zip", &over, json!({})).expect_err("a bomb").message;
+    assert!(error.contains("lie over each other"), "{error}");
     assert_eq!(PRINTED.load(Ordering::SeqCst), 0, "panics were printed");
 }
 

@@ -25,8 +25,8 @@ fn every_variant_decodes_to_what_others_make_of_it() {
         let bytes = read(name);
         let signal = match decode(&bytes) {
             Ok(signal) => signal,
-            Err(fault) => {
-                faults.push(format!("{name}: {fault}"));
+            Err(error) => {
+                faults.push(format!("{name}: {error}"));
                 continue;
             }
         };

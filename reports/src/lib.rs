@@ -52,8 +52,8 @@ pub fn render(
     store: &Store,
     folder: &Path,
 ) -> Result<Report, StoreError> {
-    if let Some(fault) = table.lost.take() {
-        return Err(fault);
+    if let Some(error) = table.lost.take() {
+        return Err(error);
     }
     let table = table.with_latent(record, store)?;
     let rows = &table.rows[..];

@@ -115,7 +115,7 @@ impl<'a> Chunk<'a> {
         };
         match panics::catch(decode) {
             Ok(Ok((arrays, _))) => Ok(arrays),
-            Ok(Err(fault)) => Err(format!("{DAMAGED}: {fault}")),
+            Ok(Err(error)) => Err(format!("{DAMAGED}: {error}")),
             Err(_) => Err(DAMAGED.to_owned()),
         }
     }

@@ -39,7 +39,7 @@ impl ParquetTable {
         }
         let schema = panics::catch(|| infer_schema(&metadata));
         let schema = schema.map_err(|_| "its schema is damaged".to_owned())?;
-        let schema = schema.map_err(|fault| format!("its schema is damaged: {fault}"))?;
+        let schema = schema.map_err(|error| format!("its schema is damaged: {error}"))?;
         let half: HashSet<&str> = metadata
             .schema()
             .columns()
@@ -120,9 +120,9 @@ impl ParquetTable {
         };
         // An error that is not a panic may concern the whole file.
         let read = panics::catch(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
-        read.map_err(|fault| match fault.starts_with("unfolds") {
-            true => fault,
-            false => format!("column `{}`: {fault}", field.name),
+        read.map_err(|error| match error.starts_with("unfolds") {
+            true => error,
+            false => format!("column `{}`: {error}", field.name),
         })
     }
 

@@ -53,7 +53,7 @@ impl CheckpointFolder {
     /// # Errors
     /// When the file system refuses.
     pub fn save(&self, at: u64, state: &Tensors) -> Result<(), StoreError> {
-        let io = |fault| StoreError::io("write", &self.folder)(fault);
+        let io = |error| StoreError::io("write", &self.folder)(error);
         for folder in [&self.root.join(CHECKPOINTS), &self.folder] {
             self.disk.make_folder(folder).map_err(io)?;
         }
@@ -96,7 +96,7 @@ impl CheckpointFolder {
 /// while.
 fn or_gone(done: io::Result<()>) -> io::Result<()> {
     match done {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
 }

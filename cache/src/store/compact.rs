@@ -23,7 +23,7 @@ impl Store {
         all: bool,
         keep: impl Fn(&Finished) -> bool,
     ) -> Result<bool, StoreError> {
-        let writer = self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
+        let writer = self.writer().map_err(|error| self.refused("write in", &self.root, error))?;
         let Attempt::Mine(claim) = self.try_claim(&Digest::of(COMPACTION))? else {
             return Ok(false);
         };
@@ -47,7 +47,7 @@ impl Journal {
         may_write: impl Fn() -> bool,
     ) -> Result<(), StoreError> {
         let path = self.root.join(STATE);
-        let fault = |fault| StoreError::io("write", &path)(fault);
+        let error = |error| StoreError::io("write", &path)(error);
         let mut own = self.own.lock().expect(NO_PANIC);
         let mut known = self.known.write().expect(NO_PANIC);
         let lock = self.disk.open(&self.root.join(EARLIER_LOCK), OFlags::RDONLY).ok();
@@ -66,17 +66,17 @@ impl Journal {
         if !may_write() {
             return Ok(());
         }
-        self.disk.write_whole(&path, &state, &self.tmp).map_err(fault)?;
+        self.disk.write_whole(&path, &state, &self.tmp).map_err(error)?;
         for name in &ended {
             if own.file.as_ref().is_some_and(|(own, _)| own == name) {
                 own.start_next_file();
             }
-            self.disk.remove(&self.root.join(JOURNALS).join(name)).map_err(fault)?;
+            self.disk.remove(&self.root.join(JOURNALS).join(name)).map_err(error)?;
         }
         let earlier = EARLIER.iter().rev().chain([&EARLIER_LOCK]).filter(|_| is_free);
         for path in earlier.map(|name| self.root.join(name)) {
             if self.disk.exists(&path) {
-                self.disk.remove(&path).map_err(fault)?;
+                self.disk.remove(&path).map_err(error)?;
             }
         }
         *known = self.read_all()?;

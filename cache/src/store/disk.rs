@@ -116,7 +116,7 @@ impl Disk {
     /// The same for a path whose parent folder is made in its existing parent if it is missing.
     pub(super) fn place_or_make<'p>(&self, path: &'p Path) -> io::Result<Place<'p>> {
         match self.place(path) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.make_folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
                 self.place(path)
             }
@@ -139,7 +139,7 @@ impl Disk {
         let (parent, name) = self.place(path)?;
         match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(()),
-            Err(fault) => Err(fault.into()),
+            Err(error) => Err(error.into()),
             Ok(there) => check_folder(path, FileType::from_raw_mode(there.st_mode)),
         }
     }
@@ -151,12 +151,12 @@ impl Disk {
         match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => return check_folder(path, FileType::from_raw_mode(there.st_mode)),
             Err(Errno::NOENT) => {}
-            Err(fault) => return Err(fault.into()),
+            Err(error) => return Err(error.into()),
         }
         self.pass("make", path)?;
         match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
             Err(Errno::EXIST) => Ok(()),
-            Err(fault) => Err(fault.into()),
+            Err(error) => Err(error.into()),
             Ok(()) => self.sync_opened(&parent, path.parent().unwrap_or(path)),
         }
     }
@@ -200,10 +200,10 @@ impl Disk {
 
     /// Writes all bytes.
     pub(crate) fn write(&self, file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        if let Err(fault) = self.pass("write", path) {
+        if let Err(error) = self.pass("write", path) {
             // A full disk or a killed process leaves a part of the bytes.
             let _ = file.write_all(&bytes[..bytes.len() / 2]);
-            return Err(fault);
+            return Err(error);
         }
         file.write_all(bytes)
     }
@@ -348,7 +348,7 @@ fn put_aside(folder: &File, name: &OsStr) -> io::Result<()> {
         match statat(folder, &aside, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => continue,
             Err(Errno::NOENT) => return Ok(renameat(folder, name, folder, &aside)?),
-            Err(fault) => return Err(fault.into()),
+            Err(error) => return Err(error.into()),
         }
     }
     unreachable!("counts have no end")

@@ -61,8 +61,8 @@ impl StoreError {
 }
 
 /// The message of the system without the error number.
-pub fn plain(fault: &io::Error) -> String {
-    let text = fault.to_string();
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())

@@ -144,7 +144,7 @@ impl Store {
     /// # Errors
     /// When nothing can be written in the store, so that the answer is unknown.
     pub fn is_alone(&self) -> Result<bool, StoreError> {
-        let writer = self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
+        let writer = self.writer().map_err(|error| self.refused("write in", &self.root, error))?;
         let Attempt::Mine(claim) = self.try_claim(&Digest::of(REMOVAL))? else { return Ok(false) };
         let mut others: Vec<String> = Vec::new();
         for (name, _) in self.entries(&self.root.join(LEASES)) {
@@ -187,14 +187,14 @@ impl Store {
             })?;
         }
         for object in objects {
-            let io = |fault| self.refused("remove", &object.path, fault);
+            let io = |error| self.refused("remove", &object.path, error);
             self.disk.remove(&object.path).map_err(io)?;
             freed.objects += 1;
             freed.bytes += object.bytes;
         }
         for states in checkpoints {
             for file in self.states(&states.path) {
-                self.disk.remove(&file).map_err(|fault| self.refused("remove", &file, fault))?;
+                self.disk.remove(&file).map_err(|error| self.refused("remove", &file, error))?;
             }
             // A folder that another process has filled meanwhile stays.
             let _ = self.disk.remove_folder(&states.path);
@@ -202,7 +202,7 @@ impl Store {
             freed.bytes += states.bytes;
         }
         for file in files {
-            let io = |fault| self.refused("remove", &file.path, fault);
+            let io = |error| self.refused("remove", &file.path, error);
             self.disk.remove(&file.path).map_err(io)?;
             freed.files += 1;
             freed.bytes += file.bytes;

@@ -32,13 +32,13 @@ impl Store {
             file.write_all(name.as_bytes())?;
             match self.disk.link(file.path(), &path) {
                 // Another process was first, and its name counts.
-                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                 // Where a file has only one name.
                 Err(_) => file.persist(&path).map(drop),
                 Ok(()) => Ok(()),
             }
         };
-        made().map_err(|fault| self.refused("write", &path, fault))?;
+        made().map_err(|error| self.refused("write", &path, error))?;
         self.known_identity().ok_or_else(|| {
             self.refused("read", &path, io::Error::other("it was written and is not there"))
         })

@@ -169,7 +169,7 @@ impl Journal {
     pub(super) fn names(&self) -> Result<Vec<String>, StoreError> {
         let folder = self.root.join(JOURNALS);
         let listed = match self.disk.list(&folder) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(StoreError::io("read", &folder))?,
         };
         let files = listed.into_iter().filter(|(_, sort)| *sort == FileType::RegularFile);
@@ -184,7 +184,7 @@ impl Journal {
     /// The whole lines of a journal behind those that were read; none if it is gone.
     fn read_from(&self, name: &str, from: ReadPosition) -> Result<Option<JournalText>, StoreError> {
         let path = self.root.join(JOURNALS).join(name);
-        let fault = |fault| StoreError::io("read", &path)(fault);
+        let error = |error| StoreError::io("read", &path)(error);
         // This is looked at first: what the writer wrote before it ended is read then.
         let writer = names::writer_of_journal(name).unwrap_or_default();
         let is_gone = !self.disk.exists(&self.root.join(LEASES).join(writer));
@@ -194,14 +194,14 @@ impl Journal {
         let is_all = ended.is_some_and(|since| is_here || since.elapsed() >= GRACE_PERIOD);
         let mut file = match self.disk.open(&path, OFlags::RDONLY) {
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(fault)?,
+            opened => opened.map_err(error)?,
         };
-        file.seek(SeekFrom::Start(from.length)).map_err(fault)?;
+        file.seek(SeekFrom::Start(from.length)).map_err(error)?;
         let mut text = Vec::new();
-        let stated = file.metadata().map_err(fault)?.len().saturating_sub(from.length);
+        let stated = file.metadata().map_err(error)?.len().saturating_sub(from.length);
         // Reading goes on behind this length, which another host may see too late.
         let _ = text.try_reserve_exact(stated.min(LONGEST) as usize);
-        file.take(LONGEST).read_to_end(&mut text).map_err(fault)?;
+        file.take(LONGEST).read_to_end(&mut text).map_err(error)?;
         // A line without its end is still being written, or its writer was killed, so it is not
         // read yet.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -213,7 +213,7 @@ impl Journal {
     /// The first line of the state; nothing if there is no state.
     fn head(&self) -> io::Result<Vec<u8>> {
         let file = match self.disk.open(&self.root.join(STATE), OFlags::RDONLY) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             opened => opened?,
         };
         let mut head = Vec::new();
@@ -252,7 +252,7 @@ impl Journal {
         let mut known = self.known.write().expect(NO_PANIC);
         let from = known.journals.get(&name).copied().unwrap_or_default();
         let read =
-            self.read_from(&name, from).map_err(|fault| io::Error::other(fault.to_string()))?;
+            self.read_from(&name, from).map_err(|error| io::Error::other(error.to_string()))?;
         // A journal that is gone was compacted.
         read.into_iter().for_each(|new| known.append(vec![new]));
         Ok(())
@@ -303,7 +303,7 @@ impl Journal {
         let result = batch.written.get_or_init(|| {
             let closed = std::mem::take(&mut *self.batch.lock().expect(NO_PANIC));
             let lines = std::mem::take(&mut *closed.lines.lock().expect(NO_PANIC));
-            self.write(&mut own, lines).map_err(|fault| (fault.kind(), fault.to_string()))
+            self.write(&mut own, lines).map_err(|error| (error.kind(), error.to_string()))
         });
         let path = self.root.join(JOURNALS).join(own.name(&self.disk.writer));
         drop(own);
@@ -369,7 +369,7 @@ impl Journal {
 
     fn read_whole(&self, path: &Path) -> Result<Vec<u8>, StoreError> {
         match self.disk.open(path, OFlags::RDONLY) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             opened => opened
                 .and_then(|file| regular::read_all(file, LONGEST))
                 .map_err(StoreError::io("read", path)),
@@ -381,7 +381,7 @@ impl Journal {
 fn is_removed(links: &io::Result<u64>) -> bool {
     match links {
         Ok(links) => *links == 0,
-        Err(fault) => rustix::io::Errno::from_io_error(fault) == Some(rustix::io::Errno::STALE),
+        Err(error) => rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::STALE),
     }
 }
 

@@ -128,7 +128,7 @@ impl Store {
     pub fn try_claim(&self, key: &Digest) -> Result<Attempt, StoreError> {
         let key = key.to_string();
         let first = self.root().join(LEASES).join(&key);
-        let writer = self.writer().map_err(|fault| self.refused("lock", &first, fault))?;
+        let writer = self.writer().map_err(|error| self.refused("lock", &first, error))?;
         if !writer.hold(&key) {
             return Ok(Attempt::Taken(Some(writer.entry.owner.clone())));
         }
@@ -136,7 +136,7 @@ impl Store {
         if !matches!(attempt, Ok(Attempt::Mine(_))) {
             writer.release(&key);
         }
-        attempt.map_err(|fault| self.refused("lock", &first, fault))
+        attempt.map_err(|error| self.refused("lock", &first, error))
     }
 
     fn attempt(&self, writer: &Arc<Writer>, key: &str) -> io::Result<Attempt> {
@@ -175,8 +175,8 @@ impl Store {
     fn lease_state(&self, writer: &Writer, path: &std::path::Path) -> io::Result<LeaseState> {
         let file = match self.disk().open(path, OFlags::RDONLY) {
             Ok(file) => file,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(LeaseState::Gone),
-            Err(fault) => return Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LeaseState::Gone),
+            Err(error) => return Err(error),
         };
         let Some((_, entry)) = entry::read(&file) else {
             // Where a file has only one name, its text comes a moment later.

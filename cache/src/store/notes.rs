@@ -52,7 +52,7 @@ impl Store {
     pub fn keep_unsynced(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.in_folder(folder)?.join(name);
         let written = self.disk.write_renewable(&path, bytes, &self.root.join(TMP));
-        written.map_err(|fault| self.refused("write", &path, fault))
+        written.map_err(|error| self.refused("write", &path, error))
     }
 
     /// The bytes kept under that name in a folder of the store, from a place on. The file is opened anew, so that it is
@@ -74,7 +74,7 @@ impl Store {
         let path = self.root.join(folder).join(name);
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
         let added = self.disk.open(&path, flags).and_then(|mut file| file.write_all(bytes));
-        added.map_err(|fault| self.refused("write", &path, fault))
+        added.map_err(|error| self.refused("write", &path, error))
     }
 
     /// Removes what is kept under a name, if there is something.
@@ -109,7 +109,7 @@ impl Store {
         let path = self.root.join(folder);
         self.disk
             .make_folder(&path)
-            .map_err(|fault| self.refused("make the folder", &path, fault))?;
+            .map_err(|error| self.refused("make the folder", &path, error))?;
         Ok(path)
     }
 
@@ -125,7 +125,7 @@ impl Store {
     /// # Errors
     /// When the file system refuses.
     pub fn scratch(&self) -> Result<TempDir, StoreError> {
-        TempDir::new_in(&self.root).map_err(|fault| self.refused("write in", &self.root, fault))
+        TempDir::new_in(&self.root).map_err(|error| self.refused("write in", &self.root, error))
     }
 
     /// Adds a folder of runs, an absolute path, to the list.

@@ -27,7 +27,7 @@ impl Store {
         let _writing = debug_span!("put", digest = %digest.short()).entered();
         let path = self.path_for(&digest, ending(artifact));
         let folder = path.parent().expect("an object lies in a folder");
-        let io = |fault| self.refused("write", &path, fault);
+        let io = |error| self.refused("write", &path, error);
         let object = |stat: FileVersion| Object {
             digest,
             shape: artifact.shape(),
@@ -106,7 +106,7 @@ impl Store {
     fn read(&self, digest: &Digest, path: &Path) -> Result<Artifact, StoreError> {
         let damaged = |reason| StoreError::Damaged { digest: *digest, reason };
         let file = self.disk.open(path, OFlags::RDONLY);
-        let file = file.map_err(|fault| damaged(super::plain(&fault)))?;
+        let file = file.map_err(|error| damaged(super::plain(&error)))?;
         let artifact = read_object(path, file).map_err(damaged)?;
         if artifact.digest() == *digest {
             Ok(artifact)
@@ -159,6 +159,6 @@ fn read_object(path: &Path, file: File) -> Result<Artifact, String> {
         meta: Meta,
     }
     let (tensors, info) = tensors::read(&file)?;
-    let info: Info = serde_json::from_str(&info).map_err(|fault| fault.to_string())?;
+    let info: Info = serde_json::from_str(&info).map_err(|error| error.to_string())?;
     Ok(Artifact { kind: info.kind, meta: info.meta, data: Data::Tensors(tensors) })
 }

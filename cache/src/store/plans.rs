@@ -65,7 +65,7 @@ impl Store {
     pub fn remove_plans(&self, plans: &[StoreEntry]) -> Result<(), StoreError> {
         for plan in plans {
             for file in self.files_of_plan(&plan.path) {
-                self.disk.remove(&file).map_err(|fault| self.refused("remove", &file, fault))?;
+                self.disk.remove(&file).map_err(|error| self.refused("remove", &file, error))?;
             }
             let _ = self.disk.remove_folder(&plan.path.join(JOB_LOGS));
             let _ = self.disk.remove_folder(&plan.path);

@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// When nothing can be written in the store.
     pub fn name(&self) -> Result<String, StoreError> {
-        let writer = self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
+        let writer = self.writer().map_err(|error| self.refused("write in", &self.root, error))?;
         Ok(writer.name().to_owned())
     }
 

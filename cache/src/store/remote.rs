@@ -123,9 +123,9 @@ impl Store {
         finished: &Finished,
         blobs: &dyn Blobs,
     ) -> Result<TransferCounts, StoreError> {
-        let refused = |fault: io::Error| StoreError::Remote {
+        let refused = |error: io::Error| StoreError::Remote {
             place: blobs.place(),
-            reason: format!("cannot be written: {}", super::plain(&fault)),
+            reason: format!("cannot be written: {}", super::plain(&error)),
         };
         let mut moved = TransferCounts { steps: 1, ..TransferCounts::default() };
         for object in finished.outputs.values() {
@@ -176,9 +176,9 @@ impl Store {
     /// # Errors
     /// When the remote cannot be read.
     pub fn keys_of(blobs: &dyn Blobs) -> Result<Vec<Digest>, StoreError> {
-        let names = blobs.list(&format!("{STEPS}/")).map_err(|fault| StoreError::Remote {
+        let names = blobs.list(&format!("{STEPS}/")).map_err(|error| StoreError::Remote {
             place: blobs.place(),
-            reason: format!("cannot be read: {}", super::plain(&fault)),
+            reason: format!("cannot be read: {}", super::plain(&error)),
         })?;
         let key = |name: &String| {
             let name = name.rsplit('/').next()?.strip_suffix(".json")?;
@@ -199,7 +199,7 @@ impl Store {
             return Err(PullError::Absent);
         }
         let finished: Finished = serde_json::from_slice(&text)
-            .map_err(|fault| PullError::Damaged(format!("it cannot be read: {fault}")))?;
+            .map_err(|error| PullError::Damaged(format!("it cannot be read: {error}")))?;
         if finished.key != *key || finished.cache_key.digest() != *key {
             return Err(PullError::Damaged("it is of another key".to_owned()));
         }
@@ -213,7 +213,7 @@ impl Store {
                 }
             }
             self.commit(finished.clone())
-                .map_err(|fault| PullError::Failed(io::Error::other(fault.to_string())))?;
+                .map_err(|error| PullError::Failed(io::Error::other(error.to_string())))?;
         }
         Ok((finished, moved))
     }
@@ -236,9 +236,9 @@ impl Store {
                 self.note_verified(object.digest, version);
                 Ok(length)
             }
-            Err(fault) => {
+            Err(error) => {
                 let _ = self.disk.clear(&path);
-                Err(PullError::Damaged(match fault {
+                Err(PullError::Damaged(match error {
                     StoreError::Damaged { reason, .. } => reason,
                     other => other.to_string(),
                 }))
@@ -266,7 +266,7 @@ impl PullError {
         match self {
             Self::Absent => format!("does not have `{}`", name.short()),
             Self::Damaged(reason) => format!("has `{}` damaged: {reason}", name.short()),
-            Self::Failed(fault) => format!("cannot be read: {}", super::plain(&fault)),
+            Self::Failed(error) => format!("cannot be read: {}", super::plain(&error)),
         }
     }
 }

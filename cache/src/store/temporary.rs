@@ -21,7 +21,7 @@ impl Disk {
             let name = format!("{}-{}", self.writer, COUNT.fetch_add(1, Ordering::Relaxed));
             let path = folder.join(&name);
             match self.create_in(&(opened.clone(), OsStr::new(&name)), &path) {
-                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => {
                     let (disk, folder, file) = (self.clone(), opened, created?);
                     return Ok(Temporary { disk, folder, path, file, named: false, refusal: None });
@@ -94,8 +94,8 @@ impl Temporary {
 impl Write for Temporary {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.disk.write(&mut self.file, &self.path, bytes);
-        if let Err(fault) = &written {
-            self.refusal = Some(io::Error::new(fault.kind(), fault.to_string()));
+        if let Err(error) = &written {
+            self.refusal = Some(io::Error::new(error.kind(), error.to_string()));
         }
         written.map(|()| bytes.len())
     }

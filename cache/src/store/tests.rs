@@ -71,13 +71,13 @@ fn death_at_any_write_loses_only_the_running_step() {
         let root = tempfile::tempdir().expect("a folder");
         let reported = study(root.path(), &failing_at(call, Failure::Death));
         let at = &whole.faults.calls()[call];
-        let store = Store::open(root.path()).unwrap_or_else(|fault| panic!("{at}: {fault}"));
+        let store = Store::open(root.path()).unwrap_or_else(|error| panic!("{at}: {error}"));
         for step in &reported {
             assert_eq!(store.finished(&step.key).as_ref(), Some(step), "lost after {at}");
         }
         for named in store.history() {
             for object in named.outputs.values() {
-                store.get(&object.digest).unwrap_or_else(|fault| panic!("{at}: {fault}"));
+                store.get(&object.digest).unwrap_or_else(|error| panic!("{at}: {error}"));
             }
         }
         let left = fs::read_dir(root.path().join(TMP)).expect("a folder").count();

@@ -89,11 +89,11 @@ impl Writer {
             match written.and_then(|()| disk.rename(&unnamed, &path)) {
                 Ok(()) => break file,
                 // Another process took it for an orphan.
-                Err(fault) if fault.kind() == io::ErrorKind::NotFound && folder.is_dir() => {}
-                Err(fault) => {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_dir() => {}
+                Err(error) => {
                     // The next try needs the name.
                     let _ = disk.remove(&unnamed);
-                    return Err(fault);
+                    return Err(error);
                 }
             }
         };
@@ -120,15 +120,15 @@ impl Writer {
     pub(super) fn create_lease(&self, path: &Path) -> io::Result<bool> {
         let own = self.folder.join(self.name());
         let created = match self.disk.link(&own, path) {
-            Err(fault) if no_links(&fault) => {
+            Err(error) if no_links(&error) => {
                 self.disk.create(path).and_then(|file| file.write_all_at(&text(0, &self.entry), 0))
             }
             linked => linked,
         };
         match created {
             Ok(()) => Ok(true),
-            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(fault) => Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -168,7 +168,7 @@ impl Writer {
         let opened = self.disk.open(&self.folder.join(writer), OFlags::RDONLY);
         let file = match opened {
             Ok(file) => file,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Liveness::Ended,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Liveness::Ended,
             // A file system that does not answer now says nothing about the process.
             Err(_) => return Liveness::Elsewhere,
         };
@@ -258,11 +258,11 @@ impl Writer {
 }
 
 /// True if a file system makes no second names of a file.
-fn no_links(fault: &io::Error) -> bool {
+fn no_links(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let no =
         [Errno::PERM, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::XDEV, Errno::MLINK];
-    Errno::from_io_error(fault).is_some_and(|fault| no.contains(&fault))
+    Errno::from_io_error(error).is_some_and(|error| no.contains(&error))
 }
 
 /// Counts up regularly for as long as the process has the store open, which shows that it lives.

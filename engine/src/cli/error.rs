@@ -43,9 +43,9 @@ impl CommandError {
     }
 
     /// An error of the store.
-    pub fn of_store(fault: &StoreError) -> Self {
-        let code = if matches!(fault, StoreError::Unfit { .. }) { BAD_INPUT } else { FAILED };
-        Self::new(code, fault)
+    pub fn of_store(error: &StoreError) -> Self {
+        let code = if matches!(error, StoreError::Unfit { .. }) { BAD_INPUT } else { FAILED };
+        Self::new(code, error)
     }
 
     /// The exit code.

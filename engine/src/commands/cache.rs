@@ -191,7 +191,7 @@ fn grouped(usage: &Usage, history: &[Finished]) -> (Groups, Groups) {
 }
 
 fn path(args: &PathArgs) -> Result<(), CommandError> {
-    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
+    let bad = |error: String| CommandError::new(BAD_INPUT, error);
     let store = open(&args.store)?;
     let digest = match args.of.as_slice() {
         [run, output] => {

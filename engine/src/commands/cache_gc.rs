@@ -63,9 +63,9 @@ const PLANS: usize = 7;
 /// cannot be removed.
 pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
     let store = open(&args.store)?;
-    let needed = needed(&store, &args.out.out).map_err(|fault| {
+    let needed = needed(&store, &args.out.out).map_err(|error| {
         let what = "what that run needs is not known, so nothing was removed";
-        CommandError::new(BAD_INPUT, format!("{fault}; {what}"))
+        CommandError::new(BAD_INPUT, format!("{error}; {what}"))
     })?;
     if needed.runs == 0 {
         let message = format!(
@@ -130,19 +130,19 @@ pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
     let mut text = if args.dry_run {
         format!("would remove {going}; {} would be left\n", size(left))
     } else {
-        if !store.is_alone().map_err(|fault| CommandError::of_store(&fault))? {
+        if !store.is_alone().map_err(|error| CommandError::of_store(&error))? {
             let message = "another process uses this store; try again when it has ended (`--dry-run` works at any time)";
             return Err(CommandError::new(FAILED, message));
         }
         store
             .remove(&objects, &checkpoints, &files)
             .and_then(|_| store.remove_plans(&plans))
-            .map_err(|fault| CommandError::of_store(&fault))?;
-        leftovers::remove(&left_behind).map_err(|fault| {
+            .map_err(|error| CommandError::of_store(&error))?;
+        leftovers::remove(&left_behind).map_err(|error| {
             let out = args.out.out.display();
             CommandError::new(
                 FAILED,
-                format!("cannot remove what killed runs left below `{out}`: {}", plain(&fault)),
+                format!("cannot remove what killed runs left below `{out}`: {}", plain(&error)),
             )
         })?;
         format!("removed {going}; {} are left\n", size(left))
@@ -185,7 +185,7 @@ fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
                     );
                 }
             }
-            Err(fault) => warn!("{fault}; what that run needs is not known"),
+            Err(error) => warn!("{error}; what that run needs is not known"),
         }
     }
 }

@@ -141,7 +141,7 @@ fn reread_sources(store: &Store) -> Result<(), CommandError> {
         return Ok(());
     }
     let kept = store.save_files().and_then(|()| store.remove(&[], &[], &store.usage().up_to_date));
-    kept.map_err(|fault| CommandError::of_store(&fault))?;
+    kept.map_err(|error| CommandError::of_store(&error))?;
     let mut text = format!("read {read} {files} outside: {} changed unseen\n", others.len());
     for path in others {
         let path = path.display();
@@ -160,7 +160,7 @@ fn reread(store: &Store) -> Result<(), CommandError> {
     let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
     // Reading a damaged object removes it from the store, so that the next run makes it again.
     let damaged = objects.iter().filter_map(|object| store.get(&object.digest).err());
-    let mut damaged: Vec<String> = damaged.map(|fault| fault.to_string()).collect();
+    let mut damaged: Vec<String> = damaged.map(|error| error.to_string()).collect();
     let mut missing = Vec::new();
     for step in store.history() {
         for (port, object) in &step.outputs {
@@ -170,7 +170,7 @@ fn reread(store: &Store) -> Result<(), CommandError> {
             }
             match store.get(&object.digest) {
                 // A file with other content has its name.
-                Err(fault @ StoreError::Damaged { .. }) => damaged.push(fault.to_string()),
+                Err(error @ StoreError::Damaged { .. }) => damaged.push(error.to_string()),
                 Err(_) => {
                     let (name, op) = (object.digest.short(), &step.cache_key.op);
                     missing.push(format!("object `{name}` ({op}.{port}) is missing"));
@@ -186,8 +186,8 @@ fn reread(store: &Store) -> Result<(), CommandError> {
         return Ok(());
     }
     text.push_str(&format!(": {} damaged, {} missing\n", damaged.len(), missing.len()));
-    for fault in damaged.iter().chain(&missing) {
-        text.push_str(&format!("  {fault}\n"));
+    for error in damaged.iter().chain(&missing) {
+        text.push_str(&format!("  {error}\n"));
     }
     text.push_str("the next run that needs them makes them again\n");
     print(&text);

@@ -30,7 +30,7 @@ pub fn cancel(args: &CancelArgs) -> Result<(), CommandError> {
     }
     for (folder, frozen) in &plans {
         let name = &frozen.name;
-        folder.stop().map_err(|fault| CommandError::of_store(&fault))?;
+        folder.stop().map_err(|error| CommandError::of_store(&error))?;
         let jobs = job_name(folder);
         slurm::cancel(&jobs).map_err(|refusal| CommandError::new(FAILED, refusal.message))?;
         print(&format!("cancelled the workers of `{name}` ({jobs}); what is finished is kept\n"));

@@ -21,15 +21,15 @@ use serde_json::{Value, json};
 /// Returns the exit code if the profile is faulty, or if none is named.
 pub fn profile(place: &PlaceArgs, plan: &mut PlanArgs) -> Result<Option<Profile>, CommandError> {
     let Some(path) = place.profile()? else { return Ok(None) };
-    let refuse = |fault: String| {
-        CommandError::new(BAD_INPUT, format!("cannot read `{}`: {fault}", path.display()))
+    let refuse = |error: String| {
+        CommandError::new(BAD_INPUT, format!("cannot read `{}`: {error}", path.display()))
     };
-    let text = regular::read(&path, LONGEST_PIPELINE).map_err(|fault| refuse(plain(&fault)))?;
+    let text = regular::read(&path, LONGEST_PIPELINE).map_err(|error| refuse(plain(&error)))?;
     let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
-    let profile = read_profile(&path, text).map_err(|faults| CommandError::Pipeline {
+    let profile = read_profile(&path, text).map_err(|diagnostics| CommandError::Pipeline {
         code: BAD_INPUT,
-        source: faults.source,
-        diagnostics: faults.faults,
+        source: diagnostics.source,
+        diagnostics: diagnostics.diagnostics,
         summary: None,
     })?;
     if let Some(store) = &profile.store {

@@ -62,7 +62,7 @@ struct Compared {
 /// # Errors
 /// Returns the exit code if one of the runs does not exist, or if a condition cannot be read.
 pub fn compare(args: &CompareArgs) -> Result<(), CommandError> {
-    let bad = |fault| CommandError::new(BAD_INPUT, fault);
+    let bad = |error| CommandError::new(BAD_INPUT, error);
     let found = args.runs.iter().map(|run| runs::find(&args.out.out, run));
     let found: Vec<FoundRun> = found.collect::<Result<_, _>>().map_err(bad)?;
     let store = args.store.open_of(&found[0].folder)?;

@@ -193,7 +193,7 @@ fn check(device: &Device, part: Part, dump: Option<&Path>) -> Result<(), Command
 fn keep_trace(case: &gpu::Case, device: &Device, folder: &Path) -> Result<String, OpError> {
     let file = folder.join(format!("trace-{}.json", case.name().replace(' ', "-")));
     let unwritten =
-        |fault: std::io::Error| OpError::failure(format!("`{}`: {fault}", file.display()));
+        |error: std::io::Error| OpError::failure(format!("`{}`: {error}", file.display()));
     let text = serde_json::to_vec(&case.trace(device)?).expect("numbers of a trace are finite");
     fs::create_dir_all(folder).and_then(|()| fs::write(&file, text)).map_err(unwritten)?;
     Ok(format!("  what its launches wrote: {}\n", file.display()))

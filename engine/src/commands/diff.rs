@@ -66,7 +66,7 @@ struct CellChange {
 /// Returns the exit code if one of the runs does not exist.
 pub fn diff(args: &DiffArgs) -> Result<(), CommandError> {
     let find = |run: &str| {
-        runs::find(&args.out.out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))
+        runs::find(&args.out.out, run).map_err(|error| CommandError::new(BAD_INPUT, error))
     };
     let (a, b) = (find(&args.a)?, find(&args.b)?);
     let store = args.store.open_of(&a.folder)?;

@@ -88,12 +88,12 @@ pub struct ExportArgs {
 /// Returns the exit code if there is no such run or output, or if the format cannot hold the
 /// output.
 pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
-    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
+    let bad = |error: String| CommandError::new(BAD_INPUT, error);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
     if args.to == Path::new(TENSORBOARD) {
         let (store, folder) = (args.store.open_of(&found.folder)?, Path::new(&args.output));
         let written = tensorboard::write(&found, &store, folder)
-            .map_err(|fault| CommandError::new(FAILED, fault))?;
+            .map_err(|error| CommandError::new(FAILED, error))?;
         info!(
             "wrote {written} event files; `tensorboard --logdir {}` shows them",
             folder.display()
@@ -113,8 +113,8 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
     let FoundRun { folder, record } = found;
     let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
     let store = args.store.open_of(&folder)?;
-    let artifact = store.get(digest).map_err(|fault| {
-        CommandError::new(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
+    let artifact = store.get(digest).map_err(|error| {
+        CommandError::new(FAILED, format!("{error}; run the pipeline again to rebuild it"))
     })?;
     write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
     info!("wrote {} to `{}`", artifact.shape(), args.to.display());
@@ -125,15 +125,15 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
 fn all_figures(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
     let (record, to) = (&found.record, &args.to);
     let store = args.store.open_of(&found.folder)?;
-    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
-    let failed = |fault: String| CommandError::new(FAILED, fault);
-    let io = |fault| bad(format!("cannot write into `{}`: {}", to.display(), plain(&fault)));
+    let bad = |error: String| CommandError::new(BAD_INPUT, error);
+    let failed = |error: String| CommandError::new(FAILED, error);
+    let io = |error| bad(format!("cannot write into `{}`: {}", to.display(), plain(&error)));
     if record.figures.is_empty() {
         return Err(bad(format!("the report of `{}` has no figures", args.run)));
     }
     let format = args.format.unwrap_or(Format::Svg);
     fs::create_dir_all(to).map_err(io)?;
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for (index, figure) in record.figures.iter().enumerate() {
         let name = figures::file_name(index, figure);
         let file = match format {
@@ -144,7 +144,7 @@ fn all_figures(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> 
             _ => figures::show(figure, record, &store).map(|shown| shown.map(|it| of(it, format))),
         };
         match file
-            .map_err(|fault| failed(format!("{fault}; run the pipeline again to rebuild it")))?
+            .map_err(|error| failed(format!("{error}; run the pipeline again to rebuild it")))?
         {
             Ok((ending, bytes)) => {
                 write_whole(&to.join(format!("{name}.{ending}")), &bytes).map_err(io)?;
@@ -155,14 +155,14 @@ fn all_figures(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> 
                     );
                 }
             }
-            Err(fault) => faults.push(format!("`{name}` could not be drawn: {fault}")),
+            Err(error) => errors.push(format!("`{name}` could not be drawn: {error}")),
         }
     }
-    let written = record.figures.len() - faults.len();
+    let written = record.figures.len() - errors.len();
     info!("wrote {written} figures into `{}`", to.display());
-    match faults.is_empty() {
+    match errors.is_empty() {
         true => Ok(()),
-        false => Err(failed(faults.join("; "))),
+        false => Err(failed(errors.join("; "))),
     }
 }
 
@@ -174,7 +174,7 @@ fn of(mut shown: Shown, format: Format) -> (&'static str, Vec<u8>) {
 
 /// Writes the scores of the table, as they are kept with the run or in the wide form.
 fn results(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
-    let (bad, to) = (|fault: String| CommandError::new(BAD_INPUT, fault), &args.to);
+    let (bad, to) = (|error: String| CommandError::new(BAD_INPUT, error), &args.to);
     if args.output != RESULTS {
         return Err(bad(format!("`--wide` is of `{RESULTS}`, not of `{}`", args.output)));
     }
@@ -189,19 +189,19 @@ fn results(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
             )));
         }
     };
-    let failed = |fault: String| CommandError::new(FAILED, fault);
+    let failed = |error: String| CommandError::new(FAILED, error);
     let bytes = if args.wide {
         let wide =
             Wide::of(&record::table(&found.record, &args.store.open_of(&found.folder)?).rows);
         if is_csv { wide.csv().into_bytes() } else { wide.parquet().map_err(failed)? }
     } else {
         let path = found.folder.join(if is_csv { "results.csv" } else { "results.parquet" });
-        regular::read(&path, u64::MAX).map_err(|fault| {
+        regular::read(&path, u64::MAX).map_err(|error| {
             let help = format!("`engine report {}` writes it again", args.run);
-            failed(format!("cannot read `{}`: {}; {help}", path.display(), plain(&fault)))
+            failed(format!("cannot read `{}`: {}; {help}", path.display(), plain(&error)))
         })?
     };
-    let io = |fault| bad(format!("cannot write `{}`: {}", to.display(), plain(&fault)));
+    let io = |error| bad(format!("cannot write `{}`: {}", to.display(), plain(&error)));
     to.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
     write_whole(to, &bytes).map_err(io)?;
     info!("wrote the scores to `{}`", to.display());

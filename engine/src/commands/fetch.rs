@@ -41,9 +41,9 @@ pub fn fetch(args: &FetchArgs) -> Result<(), CommandError> {
     events::step_started(1, "download", "");
     let fetched = fetch_irmas(&args.url, &args.md5, &args.dir, &mut Events);
     drop(shown);
-    let file = fetched.map_err(|fault| {
-        let stop = CommandError::new(FAILED, &fault);
-        error!(target: DETAIL, "help: {}", fault.help);
+    let file = fetched.map_err(|error| {
+        let stop = CommandError::new(FAILED, &error);
+        error!(target: DETAIL, "help: {}", error.help);
         stop
     })?;
     print(&format!("{}\n", file.display()));

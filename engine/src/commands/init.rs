@@ -34,13 +34,13 @@ pub fn init(args: &InitArgs) -> Result<(), CommandError> {
             return Err(CommandError::new(BAD_INPUT, message));
         }
     }
-    let refuse = |path: &std::path::Path, fault: &std::io::Error| {
-        CommandError::new(BAD_INPUT, format!("cannot write `{}`: {}", path.display(), plain(fault)))
+    let refuse = |path: &std::path::Path, error: &std::io::Error| {
+        CommandError::new(BAD_INPUT, format!("cannot write `{}`: {}", path.display(), plain(error)))
     };
-    fs::create_dir_all(&args.dir).map_err(|fault| refuse(&args.dir, &fault))?;
+    fs::create_dir_all(&args.dir).map_err(|error| refuse(&args.dir, &error))?;
     for (name, text) in &files {
         let path = args.dir.join(name);
-        write_whole(&path, text.as_bytes()).map_err(|fault| refuse(&path, &fault))?;
+        write_whole(&path, text.as_bytes()).map_err(|error| refuse(&path, &error))?;
     }
     let path = args.dir.join(PIPELINE);
     info!("wrote a pipeline; run it with `engine run {}`", path.display());

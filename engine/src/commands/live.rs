@@ -100,8 +100,8 @@ impl Live {
             over: Condvar::new(),
         });
         let page = shared.folder.join(PAGE);
-        if let Err(fault) = write_page(&shared.folder).and_then(|()| shared.write(&Value::Null)) {
-            warn!("cannot write `{}`: {}", page.display(), plain(&fault));
+        if let Err(error) = write_page(&shared.folder).and_then(|()| shared.write(&Value::Null)) {
+            warn!("cannot write `{}`: {}", page.display(), plain(&error));
             return None;
         }
         info!("the page of this run is `{}`", page.display());
@@ -135,8 +135,8 @@ pub fn show_finished(folder: &Path) {
         "pipeline": study.file_name().map(|name| name.to_string_lossy()),
         "written": milliseconds(), "status": RunStatus::Done });
     let written = write_page(study).and_then(|()| write_script(study, &data));
-    if let Err(fault) = written {
-        warn!("cannot write `{}`: {}", study.join(PAGE).display(), plain(&fault));
+    if let Err(error) = written {
+        warn!("cannot write `{}`: {}", study.join(PAGE).display(), plain(&error));
     }
 }
 

@@ -53,12 +53,12 @@ pub struct UnpackArgs {
 /// # Errors
 /// Returns the exit code if the run is not there, or the file cannot be written.
 pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
-    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
+    let bad = |error: String| CommandError::new(BAD_INPUT, error);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
     let store = args.store.open_of(&found.folder)?;
-    let refused = |fault: io::Error| {
+    let refused = |error: io::Error| {
         let file = args.file.display();
-        CommandError::new(FAILED, format!("cannot write `{file}`: {}", plain(&fault)))
+        CommandError::new(FAILED, format!("cannot write `{file}`: {}", plain(&error)))
     };
     // The file is complete or not there.
     let folder = args.file.parent().filter(|it| !it.as_os_str().is_empty());
@@ -66,7 +66,7 @@ pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
         tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(refused)?;
     let pack = ArchiveWriter::new(file.reopen().map_err(refused)?, &args.file).map_err(refused)?;
     for entry in WalkDir::new(&found.folder).min_depth(1).sort_by_file_name() {
-        let entry = entry.map_err(|fault| refused(fault.into()))?;
+        let entry = entry.map_err(|error| refused(error.into()))?;
         let below = entry.path().strip_prefix(&found.folder).ok().and_then(Path::to_str);
         if let Some(name) = below.filter(|_| entry.file_type().is_file()) {
             pack.put(&format!("{RUN}/{name}"), entry.path()).map_err(refused)?;
@@ -80,7 +80,7 @@ pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
     }
     let moved = push_all(&store, &steps, &pack)?;
     pack.finish().map_err(refused)?;
-    file.persist(&args.file).map_err(|fault| refused(fault.error))?;
+    file.persist(&args.file).map_err(|error| refused(error.error))?;
     info!("packed {}", describe_moved(&moved));
     print(&format!("{}\n", args.file.display()));
     Ok(())
@@ -92,13 +92,13 @@ pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
 /// Returns the exit code if the file is no such archive, or the store refuses.
 pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
     let shown = args.file.display().to_string();
-    let bad = |fault: String| CommandError::new(BAD_INPUT, format!("`{shown}` {fault}"));
-    let of_store = |fault| CommandError::of_store(&fault);
+    let bad = |error: String| CommandError::new(BAD_INPUT, format!("`{shown}` {error}"));
+    let of_store = |error| CommandError::of_store(&error);
     let store = Store::open(&args.store.store).map_err(of_store)?;
     let scratch = store.scratch().map_err(of_store)?;
     archive::unpack(&args.file, scratch.path()).map_err(bad)?;
     let unpacked = scratch.path().join(RUN);
-    let record = runs::read(&unpacked).map_err(|fault| bad(format!("holds no run: {fault}")))?;
+    let record = runs::read(&unpacked).map_err(|error| bad(format!("holds no run: {error}")))?;
     let is_name = |name: &str| Path::new(name).components().count() == 1 && !name.starts_with('.');
     if !is_id(OsStr::new(&record.id)) || !is_name(&record.pipeline) || record.pipeline.contains('/')
     {
@@ -107,7 +107,7 @@ pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
     let steps = Folder::new(scratch.path());
     let mut moved = TransferCounts::default();
     for key in Store::keys_of(&steps).map_err(of_store)? {
-        let step = store.pull(&key, &steps).map_err(|fault| bad(format!("is damaged: {fault}")))?;
+        let step = store.pull(&key, &steps).map_err(|error| bad(format!("is damaged: {error}")))?;
         moved.add(step.unwrap_or_default());
     }
     let study = args.out.out.join(&record.pipeline);
@@ -115,9 +115,9 @@ pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
     if folder.symlink_metadata().is_ok() {
         info!("the run `{}` is here already and is left as it is", folder.display());
     } else {
-        fs::create_dir_all(&study).and_then(|()| copy(&unpacked, &folder)).map_err(|fault| {
+        fs::create_dir_all(&study).and_then(|()| copy(&unpacked, &folder)).map_err(|error| {
             let folder = folder.display();
-            CommandError::new(FAILED, format!("cannot write `{folder}`: {}", plain(&fault)))
+            CommandError::new(FAILED, format!("cannot write `{folder}`: {}", plain(&error)))
         })?;
     }
     info!("unpacked {}", describe_moved(&moved));

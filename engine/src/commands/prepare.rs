@@ -58,7 +58,7 @@ pub fn prepare(
         Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
         Some(Err(_)) | None => open(&args.store.store, missing_store),
     };
-    let store = store.map_err(|fault| CommandError::of_store(&fault))?;
+    let store = store.map_err(|error| CommandError::of_store(&error))?;
     let fetch = match missing_store {
         MissingStore::Create => Fetch::All,
         MissingStore::Empty => Fetch::Steps,
@@ -79,8 +79,8 @@ pub fn prepare(
     };
     let files = scan_sources(&pipeline, &pipeline.graph.wanted(&options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
-    if let Err(fault) = store.save_files() {
-        warn!("{fault}");
+    if let Err(error) = store.save_files() {
+        warn!("{error}");
     }
     Ok(Study { pipeline, warnings, store, files, options })
 }
@@ -102,9 +102,9 @@ fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), CommandError> {
 /// Returns the exit code if the system starts no more threads.
 pub fn start_threads(threads: usize) -> Result<(), CommandError> {
     let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    started.map_err(|fault| {
-        let reason = std::error::Error::source(&fault).and_then(|it| it.downcast_ref());
-        let reason = reason.map_or_else(|| fault.to_string(), plain);
+    started.map_err(|error| {
+        let reason = std::error::Error::source(&error).and_then(|it| it.downcast_ref());
+        let reason = reason.map_or_else(|| error.to_string(), plain);
         CommandError::new(FAILED, format!("{NO_THREADS}: {reason}; {MORE_THREADS}"))
     })
 }
@@ -171,29 +171,29 @@ fn load_further(
             format!("cannot read the pipeline `{}`: {reason}", path.display()),
         )
     };
-    let text = regular::read(path, LONGEST_PIPELINE).map_err(|fault| {
-        refuse(match fault.kind() {
+    let text = regular::read(path, LONGEST_PIPELINE).map_err(|error| {
+        refuse(match error.kind() {
             io::ErrorKind::IsADirectory => "it is a folder; name one YAML file".to_owned(),
             io::ErrorKind::FileTooLarge => {
                 format!("it is longer than {} MiB", LONGEST_PIPELINE >> 20)
             }
-            _ => plain(&fault),
+            _ => plain(&error),
         })
     })?;
-    let text = String::from_utf8(text).map_err(|fault| {
-        refuse(format!("it is not UTF-8 (byte {})", fault.utf8_error().valid_up_to() + 1))
+    let text = String::from_utf8(text).map_err(|error| {
+        refuse(format!("it is not UTF-8 (byte {})", error.utf8_error().valid_up_to() + 1))
     })?;
     let mut overrides = Vec::new();
     for set in sets {
-        let parsed = set.parse().map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
+        let parsed = set.parse().map_err(|error| CommandError::new(BAD_INPUT, error))?;
         overrides.push(parsed);
     }
-    spec::load_searched(path, text, &overrides, results).map_err(|faults| {
-        let errors = reports::count(faults.errors(), "error");
+    spec::load_searched(path, text, &overrides, results).map_err(|diagnostics| {
+        let errors = reports::count(diagnostics.errors(), "error");
         CommandError::Pipeline {
             code: BAD_INPUT,
-            source: faults.source,
-            diagnostics: faults.faults,
+            source: diagnostics.source,
+            diagnostics: diagnostics.diagnostics,
             summary: Some(format!("{errors} in `{}`; nothing was run", path.display())),
         }
     })
@@ -267,10 +267,11 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> CommandError {
             } else {
                 "run::failed"
             };
-            let fault = Diagnostic::error(code, format!("step `{}`: {}", step.name, error.message));
+            let diagnostic =
+                Diagnostic::error(code, format!("step `{}`: {}", step.name, error.message));
             match error.param.as_deref().and_then(|param| step.param_places.get(param)) {
-                Some(place) => fault.at_place(place, ""),
-                None => fault.label(step.span.clone(), ""),
+                Some(place) => diagnostic.at_place(place, ""),
+                None => diagnostic.label(step.span.clone(), ""),
             }
             .maybe_help(error.help.clone())
         })

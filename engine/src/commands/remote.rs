@@ -50,7 +50,7 @@ pub fn push(args: &RemoteArgs) -> Result<(), CommandError> {
 /// Returns the exit code if the store or the remote refuses.
 pub fn pull(args: &RemoteArgs) -> Result<(), CommandError> {
     let remote = remote(&args.store)?;
-    let of_store = |fault| CommandError::of_store(&fault);
+    let of_store = |error| CommandError::of_store(&error);
     let store = Store::open(&args.store.store).map_err(of_store)?;
     let keys = match &args.run {
         None => Store::keys_of(remote.as_ref()).map_err(of_store)?,
@@ -83,10 +83,10 @@ pub fn push_all(
     for step in steps {
         match store.push(step, remote) {
             Ok(step) => moved.add(step),
-            Err(fault @ cache::StoreError::Remote { .. }) => {
-                return Err(CommandError::of_store(&fault));
+            Err(error @ cache::StoreError::Remote { .. }) => {
+                return Err(CommandError::of_store(&error));
             }
-            Err(fault) => warn!("`{}` is not pushed: {fault}", step.cache_key.op),
+            Err(error) => warn!("`{}` is not pushed: {error}", step.cache_key.op),
         }
     }
     Ok(moved)
@@ -104,7 +104,7 @@ fn keys_of(record: &Record) -> Vec<Digest> {
 
 fn record(args: &RemoteArgs, run: &str) -> Result<Record, CommandError> {
     let found = runs::find(&args.out.out, run);
-    Ok(found.map_err(|fault| CommandError::new(BAD_INPUT, fault))?.record)
+    Ok(found.map_err(|error| CommandError::new(BAD_INPUT, error))?.record)
 }
 
 fn remote(args: &StoreArg) -> Result<Box<dyn Blobs>, CommandError> {

@@ -12,12 +12,12 @@ use std::path::Path;
 /// Returns the exit code if there is no such run or if the store has lost a part of the report.
 pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), CommandError> {
     let FoundRun { folder, record } =
-        runs::find(out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
+        runs::find(out, run).map_err(|error| CommandError::new(BAD_INPUT, error))?;
     let store = store.open_of(&folder)?;
-    super::run::write_report(&folder, &record, &store).map_err(|fault| {
+    super::run::write_report(&folder, &record, &store).map_err(|error| {
         CommandError::new(
             FAILED,
-            format!("{fault}; if the store has lost it, run the pipeline again"),
+            format!("{error}; if the store has lost it, run the pipeline again"),
         )
     })?;
     print(&format!("{}\n", folder.join("report.md").display()));

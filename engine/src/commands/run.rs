@@ -87,9 +87,9 @@ pub fn run(
     if args.dry_run {
         return plan::show(&study, false, None);
     }
-    let new = new::create(&args.out.out, &study.pipeline.name).map_err(|fault| {
+    let new = new::create(&args.out.out, &study.pipeline.name).map_err(|error| {
         let out = args.out.out.display();
-        CommandError::new(FAILED, format!("cannot make a run below `{out}`: {}", plain(&fault)))
+        CommandError::new(FAILED, format!("cannot make a run below `{out}`: {}", plain(&error)))
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
@@ -103,7 +103,7 @@ pub fn run(
     let live =
         progress.and_then(|progress| Live::begin(progress, &study, &run, &folder, args.serve));
     let interrupt = Interrupt::listen();
-    let (study, Outcome { mut record, errors, fault, note }) =
+    let (study, Outcome { mut record, errors, error, note }) =
         study.run(&run, &interrupt, |study, results, done| {
             let study = further(study, &args.plan, results, done)?;
             live.iter().for_each(|live| live.follow(&study, &run));
@@ -125,12 +125,12 @@ pub fn run(
             Ok(())
         };
     }
-    if let Err(fault) = write(&folder, &record, store) {
+    if let Err(error) = write(&folder, &record, store) {
         // The errors of steps may have the same cause and explain it better.
         if !errors.is_empty() {
             let _ = refuse(pipeline, &errors).print();
         }
-        return Err(CommandError::new(FAILED, fault));
+        return Err(CommandError::new(FAILED, error));
     }
     if args.push
         && let Some(remote) = args.plan.store.remote()?
@@ -149,7 +149,7 @@ pub fn run(
     // takes time.
     std::mem::forget(record);
     let ended = match status {
-        _ if fault.is_some() => Err(CommandError::new(FAILED, fault.unwrap_or_default())),
+        _ if error.is_some() => Err(CommandError::new(FAILED, error.unwrap_or_default())),
         RunStatus::Done => Ok(()),
         RunStatus::Interrupted => Err(CommandError::Shown(INTERRUPTED)),
         RunStatus::Partial => Err(refuse(pipeline, &errors).with_code(PARTLY)),
@@ -175,7 +175,7 @@ fn check_cluster(study: &Study, cluster: &Cluster, dry_run: bool) -> Result<(), 
         scripts.iter().for_each(|script| print(&format!("{script}\n")));
         return Ok(());
     }
-    scripts::probe(&plan, cluster, &assigned).map_err(|fault| CommandError::new(BAD_INPUT, fault))
+    scripts::probe(&plan, cluster, &assigned).map_err(|error| CommandError::new(BAD_INPUT, error))
 }
 
 const REPORT: &str = "report.md";
@@ -184,11 +184,11 @@ const REPORT: &str = "report.md";
 /// of it was asked for. The record comes first: if the run is killed in between, its report can
 /// still be made.
 fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault))?;
+    runs::write_record(folder, record).map_err(|error| unwritable(folder, &error))?;
     write_report(folder, record, store)?;
     let note = match record.only {
         true => Some("only some steps were asked for, so `latest` is left as it was".to_owned()),
-        false => latest::point_to(folder).map_err(|fault| unwritable(folder, &fault))?,
+        false => latest::point_to(folder).map_err(|error| unwritable(folder, &error))?,
     };
     if let Some(note) = note {
         info!(note_word = true, "{note}");
@@ -200,8 +200,8 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// it.
 fn note_place(store: &cache::Store, out: &Path) {
     let noted = fs::canonicalize(out).map(|out| store.note_runs(&out));
-    if let Ok(Err(fault)) = noted {
-        warn!("{fault}");
+    if let Ok(Err(error)) = noted {
+        warn!("{error}");
     }
 }
 
@@ -216,7 +216,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
         info!(note_word = true, "{remark}");
     }
     let report =
-        reports::render(record, table, store, folder).map_err(|fault| fault.to_string())?;
+        reports::render(record, table, store, folder).map_err(|error| error.to_string())?;
     for (name, bytes) in &report {
         let path = folder.join(name);
         // A file that has the same bytes is left alone, because a durable write waits for the disk.
@@ -226,13 +226,13 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| write_renewable(&path, bytes))
-            .map_err(|fault| unwritable(folder, &fault))?;
+            .map_err(|error| unwritable(folder, &error))?;
     }
     Ok(())
 }
 
-fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
-    format!("cannot write in `{}`: {}", folder.display(), plain(fault))
+fn unwritable(folder: &Path, error: &std::io::Error) -> String {
+    format!("cannot write in `{}`: {}", folder.display(), plain(error))
 }
 
 /// Warns of files that sources left out, so that users need not search for them.

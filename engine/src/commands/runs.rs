@@ -45,7 +45,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
     for folder in runs::all(&args.out.out) {
         match runs::read(&folder) {
             Ok(record) => found.push(record),
-            Err(fault) => warn!("{fault}"),
+            Err(error) => warn!("{error}"),
         }
     }
     found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));

@@ -55,7 +55,7 @@ pub struct ShowArgs {
 pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     let found = match runs::find(&args.out.out, &args.run) {
         Ok(found) => found,
-        Err(fault) if !shows_progress(args)? => return Err(CommandError::new(BAD_INPUT, fault)),
+        Err(error) if !shows_progress(args)? => return Err(CommandError::new(BAD_INPUT, error)),
         Err(_) => return Ok(()),
     };
     if args.json {
@@ -65,10 +65,10 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     }
     if args.report {
         let path = found.folder.join("report.md");
-        let report = regular::read(&path, LONGEST_REPORT).map_err(|fault| {
+        let report = regular::read(&path, LONGEST_REPORT).map_err(|error| {
             let (path, run) = (path.display(), &args.run);
             let help = format!("`engine report {run}` renders it again");
-            CommandError::new(FAILED, format!("cannot read `{path}`: {}; {help}", plain(&fault)))
+            CommandError::new(FAILED, format!("cannot read `{path}`: {}; {help}", plain(&error)))
         })?;
         print(&String::from_utf8_lossy(&report));
         return Ok(());
@@ -76,7 +76,7 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     let store = args.store.open_of(&found.folder)?;
     let table = record::table(&found.record, &store);
     let rows =
-        select::select(&table, &args.rows).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
+        select::select(&table, &args.rows).map_err(|error| CommandError::new(BAD_INPUT, error))?;
     print(&text(&found, &table, &rows, fold::width()));
     for progress in cluster_progress(&store, Some(&found.record.pipeline)) {
         info!("{}", progress.text());

@@ -37,12 +37,12 @@ pub struct StepArgs {
 /// Returns the exit code if the request cannot be read, or if the step fails.
 pub fn step(args: &StepArgs) -> Result<(), CommandError> {
     let refuse =
-        |fault: String| CommandError::new(BAD_INPUT, format!("cannot read the request: {fault}"));
-    let text = read(args).map_err(|fault| refuse(plain(&fault)))?;
+        |error: String| CommandError::new(BAD_INPUT, format!("cannot read the request: {error}"));
+    let text = read(args).map_err(|error| refuse(plain(&error)))?;
     let request: StepRequest =
-        serde_json::from_slice(&text).map_err(|fault| refuse(fault.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
-    let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
+    let store = Store::open(&args.store.store).map_err(|error| CommandError::of_store(&error))?;
     let interrupt = Interrupt::listen();
     let mut paths = store.files().paths();
     paths.extend(request.paths.iter().map(|(digest, path)| (*digest, path.clone())));
@@ -56,7 +56,7 @@ pub fn step(args: &StepArgs) -> Result<(), CommandError> {
     // Another process reads it, so control characters are not made visible.
     io::stdout()
         .write_all(&text)
-        .map_err(|fault| CommandError::new(FAILED, format!("cannot write: {}", plain(&fault))))?;
+        .map_err(|error| CommandError::new(FAILED, format!("cannot write: {}", plain(&error))))?;
     match result {
         StepResult::Done { .. } => Ok(()),
         StepResult::Failed(failure) if failure.kind == ErrorKind::Input => {

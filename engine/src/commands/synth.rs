@@ -32,7 +32,7 @@ pub fn synth(args: &SynthArgs) -> Result<(), CommandError> {
     write_corpus(&args.dir, args.clips_per_class, args.seed, &|done, total| {
         events::step_at(1, done, total, "clips");
     })
-    .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
+    .map_err(|error| CommandError::new(BAD_INPUT, error))?;
     info!("the corpus is in `{}`, in the layout of IRMAS", args.dir.display());
     Ok(())
 }

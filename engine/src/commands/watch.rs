@@ -76,8 +76,8 @@ impl WatchedState {
         let pipeline = match loaded {
             Some(Ok((pipeline, _))) => pipeline,
             // What is included may mend it.
-            Some(Err(faults)) => {
-                hasher.text(&faults.source.text);
+            Some(Err(diagnostics)) => {
+                hasher.text(&diagnostics.source.text);
                 return Self { study: None, digest: hasher.finish() };
             }
             None => return Self { study: None, digest: hasher.finish() },
@@ -86,7 +86,7 @@ impl WatchedState {
         for source in pipeline.steps.iter().flat_map(|step| step.op.sources()) {
             match scan::scan(&source, index) {
                 Ok(files) => hasher.text(&scan::digest(&files).to_string()),
-                Err(faults) => hasher.number(faults.len() as u64),
+                Err(diagnostics) => hasher.number(diagnostics.len() as u64),
             };
         }
         Self { study: Some(args.out.out.join(&pipeline.name)), digest: hasher.finish() }
@@ -95,7 +95,7 @@ impl WatchedState {
 
 /// Starts this program again with `run` in place of `watch`, and waits for it.
 fn run_once(interrupt: &Interrupt) -> Result<(), CommandError> {
-    let failed = |fault| CommandError::new(FAILED, format!("cannot start a run: {fault}"));
+    let failed = |error| CommandError::new(FAILED, format!("cannot start a run: {error}"));
     let program = std::env::current_exe().map_err(failed)?;
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {

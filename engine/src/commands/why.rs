@@ -50,7 +50,7 @@ pub struct WhyArgs {
 /// # Errors
 /// Returns the exit code if there is no such run or cell.
 pub fn why(args: &WhyArgs) -> Result<(), CommandError> {
-    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
+    let bad = |error: String| CommandError::new(BAD_INPUT, error);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
     let store = args.store.open_of(&found.folder)?;
     let table = record::table(&found.record, &store);

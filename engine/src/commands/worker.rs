@@ -74,7 +74,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
         let message = format!("this node does not see the store `{shown}`");
         return Err(CommandError::new(STORE_NOT_SEEN, message));
     }
-    let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
+    let store = Store::open(&args.store.store).map_err(|error| CommandError::of_store(&error))?;
     let is_of_driver = args.store_id.as_ref().is_none_or(|id| store.is_called(id, PATIENCE));
     if !is_of_driver {
         let message = format!(
@@ -96,7 +96,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     let interrupt = Interrupt::listen_without_exit();
     let worked = worker::work(&store, &folder, &mut task, &interrupt);
     store.close();
-    let is_all = worked.map_err(|fault| CommandError::new(FAILED, fault))?;
+    let is_all = worked.map_err(|error| CommandError::new(FAILED, error))?;
     info!(target: TEXT, "{}", if is_all { worker::NOTHING_LEFT } else { worker::STOPPED });
     Ok(())
 }

@@ -81,15 +81,15 @@ fn machine(place: &Place) -> Digest {
 
 /// Runs a trial and returns the reason against the GPU: the last line that a failed trial prints.
 fn run() -> Option<String> {
-    let failed = |fault: std::io::Error| format!("its trial could not be started: {fault}");
+    let failed = |error: std::io::Error| format!("its trial could not be started: {error}");
     let mut command = match env::current_exe() {
         Ok(program) => Command::new(program),
-        Err(fault) => return Some(failed(fault)),
+        Err(error) => return Some(failed(error)),
     };
     command.args(["devices", "--trial"]).stdin(Stdio::null()).stdout(Stdio::null());
     let mut trial = match command.stderr(Stdio::piped()).spawn() {
         Ok(trial) => trial,
-        Err(fault) => return Some(failed(fault)),
+        Err(error) => return Some(failed(error)),
     };
     let started = Instant::now();
     let Ok(Some(ended)) = wait_unless(&mut trial, || started.elapsed() >= LIMIT) else {

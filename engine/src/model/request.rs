@@ -106,7 +106,7 @@ impl StepRequest {
             let (wanted, has) = (self.key.version, entry.version);
             return Err(other(format!("`{}` has version {has}, not {wanted}", self.op)));
         }
-        let op = entry.parse(self.params.clone()).map_err(|fault| other(fault.message))?;
+        let op = entry.parse(self.params.clone()).map_err(|error| other(error.message))?;
         Ok((entry, op))
     }
 

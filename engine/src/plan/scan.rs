@@ -31,12 +31,12 @@ impl ScanError {
         Self { message: message.into(), help: Some(help.into()) }
     }
 
-    fn io(path: &Path, fault: &io::Error) -> Self {
-        let help = match fault.kind() {
+    fn io(path: &Path, error: &io::Error) -> Self {
+        let help = match error.kind() {
             io::ErrorKind::PermissionDenied => "check who may read it: `ls -l`",
             _ => "check the path and the disk",
         };
-        Self::new(format!("cannot read `{}`: {}", path.display(), plain(fault)), help)
+        Self::new(format!("cannot read `{}`: {}", path.display(), plain(error)), help)
     }
 }
 
@@ -63,10 +63,10 @@ pub fn scan_sources(
             for source in sources {
                 match scan(&source, store.files()) {
                     Ok(entries) => found.extend(entries),
-                    Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
+                    Err(found) => errors.extend(found.into_iter().map(|error| StepError {
                         param: Some(source.param.into()),
-                        help: fault.help.map(|help| help + &beside(&source)),
-                        ..StepError::new(index, ErrorKind::Input, fault.message)
+                        help: error.help.map(|help| help + &beside(&source)),
+                        ..StepError::new(index, ErrorKind::Input, error.message)
                     })),
                 }
             }
@@ -100,9 +100,9 @@ pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<Sc
     if matches!(source.select, Select::Mentioned) && !path.is_file() {
         return Ok(Vec::new());
     }
-    let metadata = fs::metadata(path).map_err(|fault| match fault.kind() {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => vec![absent(path, source.missing)],
-        _ => vec![ScanError::io(path, &fault)],
+        _ => vec![ScanError::io(path, &error)],
     })?;
     let named = match source.select {
         Select::Tree(extensions) if metadata.is_dir() => tree(path, extensions)?,
@@ -118,18 +118,18 @@ pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<Sc
         .into_par_iter()
         .map(|(name, path)| match index.digest(&path) {
             Ok((digest, size)) => Ok(FileEntry { name, path, digest, size }),
-            Err(fault) => Err(ScanError::io(&path, &fault)),
+            Err(error) => Err(ScanError::io(&path, &error)),
         })
         .collect();
-    let (mut files, mut faults) = (Vec::new(), Vec::new());
+    let (mut files, mut errors) = (Vec::new(), Vec::new());
     for file in hashed {
         match file {
             Ok(file) => files.push(file),
-            Err(fault) => faults.push(fault),
+            Err(error) => errors.push(error),
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    if faults.is_empty() { Ok(files) } else { Err(faults) }
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
 
 /// The path of a source. A leading `~` is the user's home, as in a shell, unless a file has that
@@ -174,7 +174,7 @@ pub fn digest(files: &[FileEntry]) -> cache::Digest {
 /// The files below a folder with one of the extensions. Hidden files are left out, because
 /// operating systems leave their own there (`._take.wav`).
 fn tree(root: &Path, extensions: &[&str]) -> Result<Vec<(String, PathBuf)>, Vec<ScanError>> {
-    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
     let hidden = |entry: &walkdir::DirEntry| {
         entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
     };
@@ -183,8 +183,8 @@ fn tree(root: &Path, extensions: &[&str]) -> Result<Vec<(String, PathBuf)>, Vec<
     {
         let entry = match entry {
             Ok(entry) => entry,
-            Err(fault) => {
-                faults.push(walk_error(root, &fault));
+            Err(error) => {
+                errors.push(walk_error(root, &error));
                 continue;
             }
         };
@@ -195,33 +195,33 @@ fn tree(root: &Path, extensions: &[&str]) -> Result<Vec<(String, PathBuf)>, Vec<
             continue;
         }
         if !entry.file_type().is_file() {
-            faults.push(irregular(entry.path()));
+            errors.push(irregular(entry.path()));
             continue;
         }
         match relative(root, entry.path()) {
             Some(name) => found.push((name, entry.into_path())),
-            None => faults.push(ScanError::new(
+            None => errors.push(ScanError::new(
                 format!("the name of `{}` is not UTF-8", entry.path().display()),
                 "rename the file: names stand in tables and reports",
             )),
         }
     }
-    if faults.is_empty() { Ok(found) } else { Err(faults) }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
 /// The error of a path that has the name of a file and is none: reading it may never end.
 fn irregular(path: &Path) -> ScanError {
     let reason = match regular::open(path) {
-        Err(fault) => plain(&fault),
+        Err(error) => plain(&error),
         Ok(_) => "it has changed just now".to_owned(),
     };
     let message = format!("cannot read `{}`: {reason}", path.display());
     ScanError::new(message, "remove it, or put a file in its place")
 }
 
-fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
-    let path = fault.path().unwrap_or(root);
-    match (fault.loop_ancestor(), fault.io_error()) {
+fn walk_error(root: &Path, error: &walkdir::Error) -> ScanError {
+    let path = error.path().unwrap_or(root);
+    match (error.loop_ancestor(), error.io_error()) {
         (Some(ancestor), _) => ScanError::new(
             format!("the link `{}` leads back to `{}`", path.display(), ancestor.display()),
             "remove the link: the folder contains itself",
@@ -231,7 +231,7 @@ fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
             "remove the link or restore the file it names",
         ),
         (None, Some(io)) => ScanError::io(path, io),
-        (None, None) => ScanError { message: fault.to_string(), help: None },
+        (None, None) => ScanError { message: error.to_string(), help: None },
     }
 }
 
@@ -239,11 +239,11 @@ fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
 /// are left out: the op knows the line and reports it.
 fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanError>> {
     let folder = csv.parent().unwrap_or(Path::new(""));
-    let (mut found, mut faults) = (vec![(file_name(csv), csv.to_owned())], Vec::new());
+    let (mut found, mut errors) = (vec![(file_name(csv), csv.to_owned())], Vec::new());
     let mut bytes = Vec::new();
     regular::open(csv)
         .and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(|fault| vec![ScanError::io(csv, &fault)])?;
+        .map_err(|error| vec![ScanError::io(csv, &error)])?;
     // A faulty list lists nothing here: the op reads it too, and reports what is wrong.
     let Ok(table) = CsvTable::read(&bytes) else { return Ok(found) };
     let Ok(column) = table.place(column) else { return Ok(found) };
@@ -253,14 +253,14 @@ fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanEr
             let path = folder.join(&*name);
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_file() => found.push((name.into_owned(), path)),
-                Ok(metadata) if !metadata.is_dir() => faults.push(irregular(&path)),
+                Ok(metadata) if !metadata.is_dir() => errors.push(irregular(&path)),
                 _ => {}
             }
         }
     }
     found.sort();
     found.dedup();
-    if faults.is_empty() { Ok(found) } else { Err(faults) }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
 /// The columns of the list of files of an op that has one; `None` if the list cannot be read.

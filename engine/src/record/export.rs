@@ -21,7 +21,7 @@ pub fn write(
 ) -> Result<(), String> {
     let ending =
         to.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    let io = |fault: std::io::Error| format!("cannot write `{}`: {}", to.display(), plain(&fault));
+    let io = |error: std::io::Error| format!("cannot write `{}`: {}", to.display(), plain(&error));
     to.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
     if let Some(picture) = Picture::of(artifact).filter(|_| ending != "parquet") {
         let own = picture.format.ending();
@@ -44,7 +44,7 @@ pub fn write(
         (Data::Table(table), "csv") => csv(table)?,
         (Data::Table(table), "npy") => npy(table)?,
         (Data::Tensors(_), "onnx") => {
-            ops::encoder_as_onnx(artifact).map_err(|fault| fault.message)?
+            ops::encoder_as_onnx(artifact).map_err(|error| error.message)?
         }
         (Data::Table(_), _) => return Err(unnamed(to, ".parquet, .csv or .npy")),
         (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors, or .onnx for an encoder")),
@@ -72,13 +72,13 @@ fn unnamed(to: &Path, endings: &str) -> String {
 
 /// Writes comma-separated values; an array column `features` becomes `features_0`, `features_1`, …
 fn csv(table: &Table) -> Result<Vec<u8>, String> {
-    let fault = |fault: csv::Error| fault.to_string();
+    let error = |error: csv::Error| error.to_string();
     let mut writer = csv::Writer::from_writer(Vec::new());
     let names = table.columns().flat_map(|(name, column)| match column {
         Column::Array(array) => (0..array.width()).map(|index| format!("{name}_{index}")).collect(),
         _ => vec![name.to_owned()],
     });
-    writer.write_record(names).map_err(fault)?;
+    writer.write_record(names).map_err(error)?;
     for row in 0..table.rows() {
         let fields = table.columns().flat_map(|(_, column)| match column {
             Column::Text(values) => vec![values[row].clone()],
@@ -86,9 +86,9 @@ fn csv(table: &Table) -> Result<Vec<u8>, String> {
             Column::Real(values) => vec![values[row].to_string()],
             Column::Array(array) => array.row(row).iter().map(f32::to_string).collect(),
         });
-        writer.write_record(fields).map_err(fault)?;
+        writer.write_record(fields).map_err(error)?;
     }
-    writer.into_inner().map_err(|fault| fault.to_string())
+    writer.into_inner().map_err(|error| error.to_string())
 }
 
 /// Writes NumPy's format: the array column, or the only column of numbers.
@@ -129,7 +129,7 @@ fn npy_bytes<T: npyz::Serialize + npyz::AutoSerialize>(
             writer.extend(values)?;
             writer.finish()
         })
-        .map_err(|fault| fault.to_string())?;
+        .map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 

@@ -23,9 +23,9 @@ pub fn point_to(folder: &Path) -> io::Result<Option<String>> {
     let (link, text) = (study.join(LINK), study.join(TEXT));
     let _ = fs::remove_file(&fresh);
     let linked = std::os::unix::fs::symlink(id, &fresh).and_then(|()| fs::rename(&fresh, &link));
-    let Err(fault) = linked else {
+    let Err(error) = linked else {
         return match fs::remove_file(&text) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(None),
         };
     };
@@ -34,7 +34,7 @@ pub fn point_to(folder: &Path) -> io::Result<Option<String>> {
     name.push(b'\n');
     write_renewable(&text, &name)?;
     let (link, text) = (link.display(), text.display());
-    let why = match fault.kind() {
+    let why = match error.kind() {
         io::ErrorKind::IsADirectory => format!("`{link}` is a folder"),
         _ => format!("`{link}` cannot be a link here"),
     };

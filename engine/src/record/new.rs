@@ -37,10 +37,10 @@ pub fn create(out: &Path, pipeline: &str) -> io::Result<NewRun> {
                 return Ok(NewRun { id, folder, _lock: lock });
             }
             // Another process has created a run of the same id.
-            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 time = time.saturating_add(1.millisecond());
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
         }
     }
 }

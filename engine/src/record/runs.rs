@@ -69,15 +69,15 @@ pub fn read(folder: &Path) -> Result<Record, String> {
     let path = folder.join(RECORD);
     let shown = path.display();
     let text = regular::read(&path, LONGEST_RECORD)
-        .map_err(|fault| format!("cannot read `{shown}`: {}", plain(&fault)))?;
+        .map_err(|error| format!("cannot read `{shown}`: {}", plain(&error)))?;
     if let Ok(record) = serde_json::from_slice::<Record>(&text)
         && record.version == RECORD_VERSION
     {
         return Ok(record);
     }
     // The error describes the fault of the text.
-    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|fault| {
-        format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
+    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|error| {
+        format!("`{shown}` is damaged ({error}); run the pipeline again, which makes a new one")
     })?;
     match json.get("version").and_then(serde_json::Value::as_u64) {
         Some(version) if version == u64::from(RECORD_VERSION) => {}
@@ -96,8 +96,8 @@ pub fn read(folder: &Path) -> Result<Record, String> {
         }
         None => return Err(format!("`{shown}` is no record of a run: it has no `version`")),
     }
-    serde_json::from_value(json).map_err(|fault| {
-        format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
+    serde_json::from_value(json).map_err(|error| {
+        format!("`{shown}` is damaged ({error}); run the pipeline again, which makes a new one")
     })
 }
 

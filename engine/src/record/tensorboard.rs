@@ -83,7 +83,7 @@ pub fn write(found: &FoundRun, store: &Store, folder: &Path) -> Result<usize, St
         let written = fs::create_dir_all(&folder);
         written
             .and_then(|()| write_whole(&path, &file.into_bytes()))
-            .map_err(|fault| format!("cannot write `{}`: {}", path.display(), plain(&fault)))?;
+            .map_err(|error| format!("cannot write `{}`: {}", path.display(), plain(&error)))?;
     }
     Ok(count)
 }
@@ -122,7 +122,7 @@ fn add_training(
     for digest in histories {
         let history = store
             .get(digest)
-            .map_err(|fault| format!("{fault}; run the pipeline again to rebuild it"))?;
+            .map_err(|error| format!("{error}; run the pipeline again to rebuild it"))?;
         any |= add_history(file, &history, step, began);
     }
     Ok(any)

@@ -101,10 +101,10 @@ impl Blobs for ArchiveWriter {
 /// Returns the end of a sentence about the archive: it is damaged, holds something else than files
 /// in folders, or unfolds to far more than its size.
 pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
-    let unreadable = |fault: io::Error| format!("cannot be read: {}", cache::store::plain(&fault));
+    let unreadable = |error: io::Error| format!("cannot be read: {}", cache::store::plain(&error));
     let file = regular::open(archive).map_err(unreadable)?;
     let mut limit = SizeLimit::of(file.metadata().map_err(unreadable)?.len(), None);
-    let damaged = |fault: io::Error| format!("is no archive of a run: {fault}");
+    let damaged = |error: io::Error| format!("is no archive of a run: {error}");
     let mut archive = Archive::new(zstd::Decoder::new(file).map_err(damaged)?);
     for (count, entry) in archive.entries().map_err(damaged)?.enumerate() {
         let mut entry = entry.map_err(damaged)?;
@@ -118,7 +118,7 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
         let made = to.parent().map_or(Ok(()), fs::create_dir_all);
         made.and_then(|()| File::create_new(&to))
             .and_then(|mut file| io::copy(&mut entry, &mut file))
-            .map_err(|fault| format!("`{}` cannot be unpacked: {fault}", path.display()))?;
+            .map_err(|error| format!("`{}` cannot be unpacked: {error}", path.display()))?;
     }
     // The checksum of the archive stands at its end, after a little padding.
     let mut rest = archive.into_inner();

@@ -52,10 +52,10 @@ impl Bucket {
         // Other servers seldom have a name for each bucket.
         let style = if endpoint.is_some() { UrlStyle::Path } else { UrlStyle::VirtualHost };
         let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-        let faulty = |fault: String| format!("`{endpoint}` is no address of a server: {fault}");
-        let url = endpoint.parse().map_err(|fault| faulty(format!("{fault}")))?;
+        let faulty = |error: String| format!("`{endpoint}` is no address of a server: {error}");
+        let url = endpoint.parse().map_err(|error| faulty(format!("{error}")))?;
         let bucket = rusty_s3::Bucket::new(url, style, bucket.to_owned(), region)
-            .map_err(|fault| faulty(fault.to_string()))?;
+            .map_err(|error| faulty(error.to_string()))?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             // A signed request is for one server; another one has no business with it.
@@ -85,7 +85,7 @@ impl Bucket {
 
 /// The answer to a request, or none if what it asks for is absent.
 fn answered(sent: Result<Response<Body>, ureq::Error>) -> io::Result<Option<Response<Body>>> {
-    let response = sent.map_err(|fault| io::Error::other(fault.to_string()))?;
+    let response = sent.map_err(|error| io::Error::other(error.to_string()))?;
     match response.status().as_u16() {
         200..300 => Ok(Some(response)),
         404 => Ok(None),
@@ -141,7 +141,7 @@ impl Blobs for Bucket {
             let mut text = String::new();
             page.body_mut().as_reader().take(LONGEST_LIST).read_to_string(&mut text)?;
             let page = ListObjectsV2::parse_response(&text)
-                .map_err(|fault| io::Error::other(format!("the server's list: {fault}")))?;
+                .map_err(|error| io::Error::other(format!("the server's list: {error}")))?;
             let below = |key: &str| {
                 let name = key.strip_prefix(&self.prefix)?;
                 Some(name.trim_start_matches('/').to_owned())

@@ -28,8 +28,8 @@ impl Executor for Children {
     }
 
     fn run(&self, request: &StepRequest, host: &Host<'_>) -> StepResult {
-        let lost = |fault: io::Error| {
-            OpError::failure(format!("the process of the step is lost: {fault}"))
+        let lost = |error: io::Error| {
+            OpError::failure(format!("the process of the step is lost: {error}"))
         };
         let made = run(request, host).map_err(lost).and_then(|made| made);
         made.unwrap_or_else(|error| StepResult::Failed(StepFailure::of_op(error)))
@@ -58,7 +58,7 @@ fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, 
         return Ok(Err(OpError::cancelled()));
     };
     let text = fs::read(output.path())?;
-    host.store.refresh().map_err(|fault| io::Error::other(fault.to_string()))?;
+    host.store.refresh().map_err(|error| io::Error::other(error.to_string()))?;
     let result: Option<StepResult> = serde_json::from_slice(&text).ok();
     if let Some(StepResult::Done { finished, reason: Some(_) }) = &result {
         for warning in &finished.warnings {

@@ -47,7 +47,7 @@ pub fn before(
 }
 
 /// The error for an environment whose program could not be started.
-pub fn missing(within: &ProgramEnvironment<'_>, fault: &io::Error) -> OpError {
+pub fn missing(within: &ProgramEnvironment<'_>, error: &io::Error) -> OpError {
     let (tool, what, help) = match within {
         ProgramEnvironment::Python(_) => ("uv", "python", "`pip install uv` installs it"),
         ProgramEnvironment::Conda(_) => ("conda", "conda", "Miniforge and Miniconda bring it"),
@@ -55,28 +55,28 @@ pub fn missing(within: &ProgramEnvironment<'_>, fault: &io::Error) -> OpError {
             ("apptainer", "container", "on many clusters `module load apptainer` does")
         }
     };
-    let why = match fault.kind() {
+    let why = match error.kind() {
         io::ErrorKind::NotFound => "which is not on PATH".to_owned(),
-        _ => format!("which cannot be started: {}", plain(fault)),
+        _ => format!("which cannot be started: {}", plain(error)),
     };
     OpError::failure(format!("`environment: {{ {what}: … }}` takes `{tool}`, {why}")).help(help)
 }
 
 /// The name in the file of a conda environment.
 fn named(file: &str) -> Result<String, OpError> {
-    let fault = |why: String| {
+    let error = |why: String| {
         OpError::failure(format!("`{file}` {why}")).help(
             "`conda env create -f FILE` makes the environment that the line `name:` of FILE names",
         )
     };
     let bytes = regular::read(Path::new(file), LONGEST)
-        .map_err(|why| fault(format!("cannot be read: {}", plain(&why))))?;
+        .map_err(|why| error(format!("cannot be read: {}", plain(&why))))?;
     let text = String::from_utf8_lossy(&bytes);
     let name = text.lines().find_map(|line| line.strip_prefix("name:"));
     let name =
         name.map(|name| name.split(" #").next().unwrap_or(name).trim().trim_matches(['"', '\'']));
     match name.filter(|name| !name.is_empty() && !name.starts_with('-')) {
         Some(name) => Ok(name.to_owned()),
-        None => Err(fault("has no line `name:`".to_owned())),
+        None => Err(error("has no line `name:`".to_owned())),
     }
 }

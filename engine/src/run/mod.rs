@@ -77,15 +77,15 @@ pub struct Outcome {
     /// The errors of steps, in the order of the pipeline.
     pub errors: Vec<StepError>,
     /// The reason why the run could not go on, if it is no step's error.
-    pub fault: Option<String>,
+    pub error: Option<String>,
     /// A note on how a run goes on that this process has left.
     pub note: Option<String>,
 }
 
 impl Outcome {
-    fn with_fault(self, fault: String) -> Self {
+    fn with_error(self, error: String) -> Self {
         let record = Record { status: RunStatus::Failed, ..self.record };
-        Self { record, fault: Some(fault), ..self }
+        Self { record, error: Some(error), ..self }
     }
 
     fn with_note(self, note: String) -> Self {

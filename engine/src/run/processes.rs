@@ -175,8 +175,8 @@ fn process(stat: &[u8]) -> Option<Process> {
 }
 
 /// The message for a program whose state cannot be read.
-pub fn lost(name: &str, fault: &io::Error) -> String {
-    format!("lost sight of `{name}`: {}", plain(fault))
+pub fn lost(name: &str, error: &io::Error) -> String {
+    format!("lost sight of `{name}`: {}", plain(error))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl ProgramOutput {
         match pipe.read(&mut self.piece) {
             Ok(0) => self.pipe = None,
             Ok(length) => self.shown.add(&self.piece[..length]),
-            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.pipe = None,
         }
         self.pipe.is_some()

@@ -68,9 +68,9 @@ impl Programs {
 
 impl ops::Programs for Programs {
     fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Product>, OpError> {
-        let scratch = Scratch::new().map_err(|fault| {
+        let scratch = Scratch::new().map_err(|error| {
             self.ran_out_of_space.fetch_or(is_full(&env::temp_dir()), Ordering::Relaxed);
-            no_space(&fault)
+            no_space(&error)
         })?;
         let ran = self.run_in(&scratch, program, cancel);
         if ran.is_err() {
@@ -89,8 +89,8 @@ impl Programs {
     ) -> Result<Vec<Product>, OpError> {
         for (name, artifact) in &program.inputs {
             let path = scratch.input(name, interchange::extension(artifact));
-            interchange::write(&path, artifact).map_err(|fault| {
-                OpError::failure(format!("cannot write `{}`: {fault}", path.display()))
+            interchange::write(&path, artifact).map_err(|error| {
+                OpError::failure(format!("cannot write `{}`: {error}", path.display()))
             })?;
         }
         let files = watched(program, cancel)?;
@@ -100,8 +100,8 @@ impl Programs {
             environments::before(within, scratch.0.path(), !self.gpus.is_empty())
         })?;
         let words: Vec<String> = before.into_iter().chain(own.iter().cloned()).collect();
-        let (log, start_of_log) = self.open_log().map_err(|fault| {
-            OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
+        let (log, start_of_log) = self.open_log().map_err(|error| {
+            OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&error)))
         })?;
         processes::program_starts();
         let ended = self.run_to_end(&words, program, scratch, log, cancel);
@@ -137,12 +137,12 @@ impl Programs {
         cancel: &dyn Cancel,
     ) -> Result<Option<ExitStatus>, OpError> {
         let name = words.first().map_or("", String::as_str);
-        let lost = |fault| OpError::failure(processes::lost(name, &fault));
+        let lost = |error| OpError::failure(processes::lost(name, &error));
         let (pipe, end) = io::pipe().map_err(lost)?;
         let mut child =
-            self.start(words, program, scratch, end).map_err(|fault| match &program.within {
-                Some(within) => environments::missing(within, &fault),
-                None => missing(name, &fault),
+            self.start(words, program, scratch, end).map_err(|error| match &program.within {
+                Some(within) => environments::missing(within, &error),
+                None => missing(name, &error),
             })?;
         let watchdog = Watchdog::start(&child, scratch.0.path());
         let tree = ProcessTree::new(&child, scratch.0.path());
@@ -238,17 +238,17 @@ fn read(scratch: &Scratch, program: &str, output: &str, form: Form) -> Result<Pr
     match read {
         Ok(bytes) if form != Form::Table => return Ok(Product::File(bytes)),
         Ok(_) => {}
-        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => return Ok(Product::TooLong),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(Product::TooLong),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(format!("`{program}` made no file at `{{out.{output}}}`"));
         }
-        Err(fault) => {
-            let fault = plain(&fault);
-            return Err(format!("`{{out.{output}}}` of `{program}` cannot be read: {fault}"));
+        Err(error) => {
+            let error = plain(&error);
+            return Err(format!("`{{out.{output}}}` of `{program}` cannot be read: {error}"));
         }
     }
-    interchange::read(&path).map(Product::Table).map_err(|fault| {
-        format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}")
+    interchange::read(&path).map(Product::Table).map_err(|error| {
+        format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {error}")
     })
 }
 
@@ -350,18 +350,18 @@ fn is_full(folder: &Path) -> bool {
     rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LEAST)
 }
 
-fn no_space(fault: &io::Error) -> OpError {
-    OpError::failure(format!("cannot make a folder for a program: {}", plain(fault)))
+fn no_space(error: &io::Error) -> OpError {
+    OpError::failure(format!("cannot make a folder for a program: {}", plain(error)))
         .help("check free space where temporary files go, or set `TMPDIR`")
 }
 
-fn missing(name: &str, fault: &io::Error) -> OpError {
-    let help = match fault.kind() {
+fn missing(name: &str, error: &io::Error) -> OpError {
+    let help = match error.kind() {
         io::ErrorKind::NotFound => "check its spelling, and that it is installed and on the `PATH`",
         io::ErrorKind::PermissionDenied => "make it executable: `chmod +x`",
         _ => "check the command",
     };
-    OpError::data(format!("cannot start `{name}`: {}", plain(fault))).help(help)
+    OpError::data(format!("cannot start `{name}`: {}", plain(error))).help(help)
 }
 
 /// Describes the exit status of a program.

@@ -128,7 +128,7 @@ fn op_of(key: &CacheKey, files: &[FileEntry], store: &Store) -> Result<Box<dyn A
         for name in required.filter_map(Value::as_str).filter(|_| !files.is_empty()) {
             params.entry(name).or_insert_with(|| path.display().to_string().into());
         }
-        entry.parse(Value::Object(params)).map_err(|fault| fault.message)
+        entry.parse(Value::Object(params)).map_err(|error| error.message)
     };
     let op = parse(Path::new("."))?;
     let sources = op.sources();
@@ -199,7 +199,7 @@ pub fn recompute(
     }
     let op = match request.op() {
         Ok((_, op)) => op,
-        Err(fault) => return Recomputed::Unproved(fault.message),
+        Err(error) => return Recomputed::Unproved(error.message),
     };
     let read = request.inputs.iter().map(|(_, digest)| store.get(digest));
     let Ok(artifacts) = read.collect::<Result<Vec<_>, _>>() else {
@@ -233,7 +233,7 @@ pub fn recompute(
                 "the recordings are not where they were: name its pipeline".to_owned(),
             );
         }
-        Ok(Err(fault)) => return Recomputed::Different(format!("it fails now: {}", fault.message)),
+        Ok(Err(error)) => return Recomputed::Different(format!("it fails now: {}", error.message)),
         Err(panic) => return Recomputed::Different(format!("the op panicked: {panic}")),
     };
     let before = &candidate.finished.outputs;

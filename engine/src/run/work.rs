@@ -173,9 +173,9 @@ fn claim_and_run(
     let finished = Finished { key: digest, cache_key, outputs, times, warnings };
     // Without the note a later plan cannot say which files are new, and nothing else is lost.
     if !request.files.is_empty()
-        && let Err(fault) = store.note_files(&request.files)
+        && let Err(error) = store.note_files(&request.files)
     {
-        warn!("{fault}");
+        warn!("{error}");
     }
     if store.is_shared() && !request.again {
         // A process that stood still may have been taken for dead, and another was first.

@@ -99,10 +99,10 @@ impl<'a> WorkerPool<'a> {
             self.more.notify_one();
         }
         while state.threads < state.schedule.states.running().len() {
-            if let Err(fault) = self.spawn(scope, state) {
+            if let Err(error) = self.spawn(scope, state) {
                 // A worker that ends a step takes the next one that was started, so none is left
                 // over.
-                warn!("{NO_THREADS}: {}; {MORE_THREADS}", plain(&fault));
+                warn!("{NO_THREADS}: {}; {MORE_THREADS}", plain(&error));
                 break;
             }
         }

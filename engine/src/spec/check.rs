@@ -69,8 +69,8 @@ pub fn check(
                 }
             }
             Err(error) => {
-                let fault = Diagnostic::error("spec::unfit", &*error.message);
-                cx.push(placed(draft, fault, error));
+                let diagnostic = Diagnostic::error("spec::unfit", &*error.message);
+                cx.push(placed(draft, diagnostic, error));
             }
         }
     }
@@ -141,12 +141,12 @@ fn with_article(kind: Kind) -> &'static str {
 }
 
 /// Places a diagnostic at the parameter that it is about, or else at its step.
-fn placed(draft: &Draft, fault: Diagnostic, error: OpError) -> Diagnostic {
+fn placed(draft: &Draft, diagnostic: Diagnostic, error: OpError) -> Diagnostic {
     let step = quote(&draft.name);
     let place = error.param.and_then(|param| draft.param_places.get(param));
     match place {
-        Some(place) => fault.at_place(place, format!("in step {step}")),
-        None => fault.at_key(&draft.key, format!("in step {step}")),
+        Some(place) => diagnostic.at_place(place, format!("in step {step}")),
+        None => diagnostic.at_key(&draft.key, format!("in step {step}")),
     }
     .maybe_help(error.help)
 }

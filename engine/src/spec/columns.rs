@@ -92,12 +92,12 @@ fn check_own_metric(
     drafts: &[Draft],
     table: &[RowSpec],
 ) {
-    let faults = table.iter().filter_map(|row| drafts[row.scores].entry);
-    let faults: Vec<_> = faults.map(|entry| unknown_metric(metric, entry)).collect();
-    if let Some(Some(fault)) =
-        faults.iter().all(Option::is_some).then(|| faults.into_iter().next()).flatten()
+    let errors = table.iter().filter_map(|row| drafts[row.scores].entry);
+    let errors: Vec<_> = errors.map(|entry| unknown_metric(metric, entry)).collect();
+    if let Some(Some(error)) =
+        errors.iter().all(Option::is_some).then(|| errors.into_iter().next()).flatten()
     {
-        cx.push(fault.at(node, "no row has it"));
+        cx.push(error.at(node, "no row has it"));
     }
 }
 
@@ -124,16 +124,16 @@ fn other(
                 true => format!("{} is an output; a column is `STEP.METRIC`", quote(step)),
                 false => message,
             };
-            let fault = Diagnostic::error("spec::unknown_step", message).at(node, "shown here");
-            cx.push(fault.maybe_help(help));
+            let error = Diagnostic::error("spec::unknown_step", message).at(node, "shown here");
+            cx.push(error.maybe_help(help));
             return;
         }
     };
     if scores_port(cx, &names, at, None, node).is_none() {
         return;
     }
-    if let Some(fault) = drafts[at].entry.and_then(|entry| unknown_metric(metric, entry)) {
-        cx.push(fault.at(node, "not among its scores"));
+    if let Some(error) = drafts[at].entry.and_then(|entry| unknown_metric(metric, entry)) {
+        cx.push(error.at(node, "not among its scores"));
         return;
     }
     let is_meant = |draft: &Draft| draft.key.name == step || draft.base == step;

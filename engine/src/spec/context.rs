@@ -12,7 +12,7 @@ pub struct Context {
     /// The pipeline file.
     pub source: Arc<SourceText>,
     /// The diagnostics of the file.
-    pub faults: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
     /// The bytes of memory that trees may still take: variables and `for` copy them.
     budget: usize,
     /// The number of further diagnostics that get a long explanation.
@@ -26,12 +26,12 @@ pub const MOST_EXPLAINED: usize = 64;
 impl Context {
     /// A context without diagnostics.
     pub fn new(source: Arc<SourceText>) -> Self {
-        Self { source, faults: Vec::new(), budget: 32 << 20, explanations: MOST_EXPLAINED }
+        Self { source, diagnostics: Vec::new(), budget: 32 << 20, explanations: MOST_EXPLAINED }
     }
 
     /// Adds a diagnostic.
-    pub fn push(&mut self, fault: Diagnostic) {
-        self.faults.push(fault);
+    pub fn push(&mut self, error: Diagnostic) {
+        self.diagnostics.push(error);
     }
 
     /// Accounts for a copy of `weight` bytes; false if there is no memory left for it.

@@ -112,12 +112,12 @@ pub fn values(
     example: &str,
 ) -> Option<Vec<Node>> {
     let node = vars.fill(cx, node, &[]);
-    let fault = |message: String| Diagnostic::error(code, message);
+    let error = |message: String| Diagnostic::error(code, message);
     let values = match (range::expand(&node), node.value.clone()) {
         (Some(Ok(values)), _) | (None, Value::List(values)) => values,
         (Some(Err(message)), _) => {
             cx.push(
-                fault(message)
+                error(message)
                     .at(&node, "not a range")
                     .help("write `range(1,9)`, `linspace(0,1,5)` or `logspace(-1,1,5)`"),
             );
@@ -127,21 +127,21 @@ pub fn values(
         (None, _) => {
             let message = format!("{} must be a list, not {}", quote(&name.name), node.describe());
             let remark = format!("expected a list such as `{example}`");
-            let fault = if node.span.is_empty() {
-                fault(message).at_key(name, remark)
+            let error = if node.span.is_empty() {
+                error(message).at_key(name, remark)
             } else {
-                fault(message).at(&node, remark)
+                error(message).at(&node, remark)
             };
             // Within `{ }` a comma ends a text: of `uniform(0, 1)` there is only `uniform(0`.
             let is_cut = node.text().is_some_and(|text| text.contains('(') && !text.contains(')'));
             let help =
                 "put a range into quotes: without them, YAML ends it at its comma within braces";
-            cx.push(fault.maybe_help(is_cut.then(|| help.to_owned())));
+            cx.push(error.maybe_help(is_cut.then(|| help.to_owned())));
             return None;
         }
     };
     if values.is_empty() {
-        cx.push(fault(format!("{} has no values", quote(&name.name))).at(&node, "an empty list"));
+        cx.push(error(format!("{} has no values", quote(&name.name))).at(&node, "an empty list"));
         return None;
     }
     Some(values)

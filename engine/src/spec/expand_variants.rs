@@ -351,9 +351,9 @@ impl Expander<'_> {
 
     fn too_large<T>(&mut self, step: usize) -> Option<T> {
         let help = "vary less at once, or give fewer seeds";
-        let fault = Diagnostic::error("spec::too_large", "the pipeline makes too many steps");
+        let error = Diagnostic::error("spec::too_large", "the pipeline makes too many steps");
         let (key, _) = &self.steps[step];
-        self.cx.push(fault.at_key(key, "for this one there is no room left").help(help));
+        self.cx.push(error.at_key(key, "for this one there is no room left").help(help));
         None
     }
 

@@ -245,9 +245,9 @@ impl Reader<'_, '_> {
                     steps.extend(variants.into_iter().map(|at| (at, port.map(str::to_owned))));
                 }
                 Err((message, help)) => {
-                    let fault =
+                    let error =
                         Diagnostic::error("spec::unknown_step", message).at(node, "drawn here");
-                    self.cx.push(fault.maybe_help(help));
+                    self.cx.push(error.maybe_help(help));
                     break;
                 }
             }

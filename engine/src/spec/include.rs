@@ -39,7 +39,7 @@ pub struct PipelineTree {
     /// The tree, if the pipeline's own file is YAML.
     pub root: Option<Node>,
     /// The faults of all files.
-    pub faults: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Reads the tree of a pipeline and of all files that it includes.
@@ -47,7 +47,7 @@ pub fn read_tree(path: &Path, text: String, read: Reader<'_>) -> PipelineTree {
     let source = SourceText::new(path.to_owned(), text.clone());
     let mut files = Files {
         source,
-        faults: Vec::new(),
+        diagnostics: Vec::new(),
         read,
         open: Vec::new(),
         done: HashSet::new(),
@@ -55,9 +55,9 @@ pub fn read_tree(path: &Path, text: String, read: Reader<'_>) -> PipelineTree {
     };
     let root = files.tree(path, text, 0).map(|root| files.whole(path, root));
     // What depends on an absent file would be reported as further faults.
-    let is_whole = !files.is_broken && files.faults.iter().all(|fault| fault.code != CODE);
+    let is_whole = !files.is_broken && files.diagnostics.iter().all(|error| error.code != CODE);
     let root = root.filter(|_| is_whole);
-    PipelineTree { source: files.source, root, faults: files.faults }
+    PipelineTree { source: files.source, root, diagnostics: files.diagnostics }
 }
 
 /// The variables and the steps of files.
@@ -69,7 +69,7 @@ struct Parts {
 
 struct Files<'r> {
     source: SourceText,
-    faults: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
     read: Reader<'r>,
     /// The files that are being read, each included by the one before it.
     open: Vec<PathBuf>,
@@ -83,9 +83,9 @@ impl Files<'_> {
     fn tree(&mut self, path: &Path, text: String, start: usize) -> Option<Node> {
         let mut cx = Context::new(Arc::new(SourceText::new(path.to_owned(), text)));
         let mut root = yaml::parse(&mut cx);
-        for mut fault in cx.faults {
-            fault.labels.iter_mut().for_each(|(span, _)| shift(span, start));
-            self.faults.push(fault);
+        for mut error in cx.diagnostics {
+            error.labels.iter_mut().for_each(|(span, _)| shift(span, start));
+            self.diagnostics.push(error);
         }
         root.iter_mut().for_each(|root| move_tree(root, start));
         root
@@ -133,7 +133,7 @@ impl Files<'_> {
                 if !item.is_faulty() {
                     let message =
                         format!("`include` takes paths of YAML files, not {}", item.describe());
-                    self.faults.push(
+                    self.diagnostics.push(
                         Diagnostic::error(CODE, message)
                             .at_key(key, "")
                             .label(item.span.clone(), "no path")
@@ -150,7 +150,7 @@ impl Files<'_> {
                 for (key, node) in own {
                     match all.iter().find(|(known, _)| known.name == key.name) {
                         None => all.push((key, node)),
-                        Some((known, _)) => self.faults.push(duplicate(known, &key)),
+                        Some((known, _)) => self.diagnostics.push(duplicate(known, &key)),
                     }
                 }
             }
@@ -160,7 +160,7 @@ impl Files<'_> {
 
     /// The parts of one file with those that it includes; none if it cannot be read, or was before.
     fn file(&mut self, path: &Path, name: &str, span: &Span) -> Option<Parts> {
-        let fault = |message: String| Diagnostic::error(CODE, message);
+        let error = |message: String| Diagnostic::error(CODE, message);
         let known = clean(path);
         if let Some(at) = self.open.iter().position(|open| *open == known) {
             let mut chain: Vec<String> =
@@ -168,7 +168,7 @@ impl Files<'_> {
             chain.push(known.display().to_string());
             let message = format!("{} includes itself", quote(name));
             let way = format!("the way is {}", listed(&chain, "and"));
-            self.faults.push(fault(message).label(span.clone(), "this never ends").help(way));
+            self.diagnostics.push(error(message).label(span.clone(), "this never ends").help(way));
             return None;
         }
         if !self.done.insert(known.clone()) {
@@ -181,8 +181,8 @@ impl Files<'_> {
             _ if self.open.len() >= DEEPEST => {
                 Err(format!("more than {DEEPEST} files include each other in turn"))
             }
-            Ok(bytes) => String::from_utf8(bytes).map_err(|fault| {
-                let byte = fault.utf8_error().valid_up_to() + 1;
+            Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+                let byte = error.utf8_error().valid_up_to() + 1;
                 format!("the included file {} is not UTF-8 (byte {byte})", quote(name))
             }),
             Err(why) => {
@@ -214,7 +214,7 @@ impl Files<'_> {
                         path.display()
                     ),
                 };
-                self.faults.push(fault(message).label(span.clone(), "named here").help(help));
+                self.diagnostics.push(error(message).label(span.clone(), "named here").help(help));
                 return None;
             }
         };
@@ -235,7 +235,7 @@ impl Files<'_> {
     fn parts(&mut self, path: &Path, root: Node) -> Parts {
         let describe = root.describe();
         let Value::Map(entries) = root.value else {
-            self.faults.push(
+            self.diagnostics.push(
                 Diagnostic::error(CODE, "an included file is a map with `steps:` in it")
                     .label(root.span.start..root.span.start, format!("this is {describe}")),
             );
@@ -255,11 +255,11 @@ impl Files<'_> {
                 ("vars", Value::Map(entries)) => own.vars = entries,
                 ("steps", Value::Map(entries)) => own.steps = entries,
                 ("vars" | "steps", Value::Null | Value::Faulty) => {}
-                ("vars" | "steps", _) => self.faults.push(
+                ("vars" | "steps", _) => self.diagnostics.push(
                     Diagnostic::error(CODE, format!("`{}` must be a map", key.name))
                         .at_key(&key, format!("this holds {describe}")),
                 ),
-                _ => self.faults.push(
+                _ => self.diagnostics.push(
                     Diagnostic::error(
                         CODE,
                         format!("an included file has no section {}", quote(&key.name)),

@@ -371,7 +371,7 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
     }
     path.reverse();
     let name = |at: usize| drafts[at].base.as_str();
-    let mut fault = if let [(only, link)] = path[..] {
+    let mut error = if let [(only, link)] = path[..] {
         Diagnostic::error("spec::cycle", format!("step {} reads itself", quote(name(only))))
             .at(&link.node, "a step reads only steps before it")
     } else {
@@ -382,16 +382,16 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
         if names.len() > MOST_IN_CIRCLE {
             names.splice(MOST_IN_CIRCLE / 2..names.len() - MOST_IN_CIRCLE / 2, ["…"]);
         }
-        let mut fault = Diagnostic::error(
+        let mut error = Diagnostic::error(
             "spec::cycle",
             format!("these steps wait for each other: {}", names.join(" -> ")),
         );
         for (reader, link) in path.iter().take(MOST_IN_CIRCLE) {
             let remark = format!("{} reads {}", quote(name(*reader)), quote(name(link.step)));
-            fault = fault.at(&link.node, remark);
+            error = error.at(&link.node, remark);
         }
-        fault
+        error
     };
-    fault = fault.help("let one of them read another step");
-    cx.push(fault);
+    error = error.help("let one of them read another step");
+    cx.push(error);
 }

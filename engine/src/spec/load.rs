@@ -101,16 +101,16 @@ fn read_all(
     env: fn(&str) -> Option<String>,
     results: &Results,
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    let PipelineTree { source, root, faults } = include::read_tree(path, text, files);
+    let PipelineTree { source, root, diagnostics } = include::read_tree(path, text, files);
     let source = Arc::new(source);
     let mut cx = Context::new(source.clone());
-    cx.faults = faults;
+    cx.diagnostics = diagnostics;
     let pipeline = root.and_then(|root| read(&mut cx, root, overrides, table, env, results));
-    let faults = Diagnostics::new(source, cx.faults);
-    let bad = faults.faults.iter().any(|fault| fault.severity == Severity::Error);
+    let diagnostics = Diagnostics::new(source, cx.diagnostics);
+    let bad = diagnostics.diagnostics.iter().any(|error| error.severity == Severity::Error);
     match pipeline {
-        Some(pipeline) if !bad => Ok((pipeline, faults.faults)),
-        _ => Err(faults),
+        Some(pipeline) if !bad => Ok((pipeline, diagnostics.diagnostics)),
+        _ => Err(diagnostics),
     }
 }
 
@@ -159,7 +159,7 @@ fn read(
     if overrides.is_empty() {
         vars.warn_unused(cx);
     }
-    let bad = cx.faults.iter().any(|fault| fault.severity == Severity::Error);
+    let bad = cx.diagnostics.iter().any(|error| error.severity == Severity::Error);
     if bad {
         return None;
     }

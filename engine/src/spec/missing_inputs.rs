@@ -22,13 +22,13 @@ pub fn few_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft, links: &[Li
             quote(port.name),
             quote(&draft.base)
         );
-        let fault = Diagnostic::error("spec::input", message).at(&link.node, "one step");
+        let error = Diagnostic::error("spec::input", message).at(&link.node, "one step");
         let base = drafts[link.step].base.split('@').next().unwrap_or_default();
         let help = match drafts[link.step].base.contains('@') && link.label.is_none() {
             true => format!("write `{}: {base}@*` for all instances of {}", port.name, quote(base)),
             false => format!("write `{}: {{ {base}: {base}, LABEL: STEP }}`", port.name),
         };
-        cx.push(fault.help(help));
+        cx.push(error.help(help));
     }
 }
 

@@ -26,7 +26,7 @@ pub fn grid(
     let (section, node) = section?;
     if let Some(sweep) = sweep {
         cx.push(
-            fault("a pipeline has either a `sweep` or a `multiverse`")
+            error("a pipeline has either a `sweep` or a `multiverse`")
                 .at_key(&section, "a second set of points")
                 .label(sweep.span.clone(), "the first")
                 .help("put what should not matter into one pipeline, and what is studied into another"),
@@ -39,7 +39,7 @@ pub fn grid(
         _ => {
             let message = "`multiverse` must be a map of parameters to their values";
             cx.push(
-                fault(message)
+                error(message)
                     .at_key(&section, format!("this is {}", node.describe_or_empty()))
                     .help("write `multiverse: { norm.scope: [global, per_bin], pca.components: [16, 32] }`"),
             );
@@ -60,7 +60,7 @@ pub fn grid(
                 if others.is_empty() {
                     let message =
                         format!("{} has no value but that of the pipeline", quote(&key.name));
-                    cx.push(fault(message).at_key(&key, "no choice").help("add another value"));
+                    cx.push(error(message).at_key(&key, "no choice").help("add another value"));
                     return None;
                 }
                 let own = Node { span: node.span.clone(), ..own };
@@ -75,7 +75,7 @@ pub fn grid(
     Some((section, node))
 }
 
-fn fault(message: impl Into<String>) -> Diagnostic {
+fn error(message: impl Into<String>) -> Diagnostic {
     Diagnostic::error("spec::multiverse", message)
 }
 
@@ -111,7 +111,7 @@ fn own_value(
             let message =
                 format!("{} differs between the instances of its `for`", quote(&key.name));
             let help = "name one instance, such as `groups@pca.clusters`, or another choice";
-            cx.push(fault(message).at_key(key, "several values already").help(help));
+            cx.push(error(message).at_key(key, "several values already").help(help));
             return None;
         }
         let value = vars.fill(cx, node, &[]);
@@ -135,7 +135,7 @@ fn known(cx: &mut Context, key: &Key, node: Node) -> Option<Option<Node>> {
     if label(&node).is_none() {
         let message = format!("the pipeline gives no value to {}", quote(&key.name));
         let help = "write it in its step, so that the table can show it";
-        cx.push(fault(message).at_key(key, "which specification is shown?").help(help));
+        cx.push(error(message).at_key(key, "which specification is shown?").help(help));
         return None;
     }
     Some(Some(node))

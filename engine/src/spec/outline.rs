@@ -109,13 +109,13 @@ pub fn outline(cx: &mut Context, root: Node) -> Outline {
 fn unknown(cx: &mut Context, key: &Key, node: &Node) {
     let known: Vec<&str> = TOP_KEYS.iter().map(|(name, _)| *name).collect();
     let message = format!("a pipeline has no section {}", quote(&key.name));
-    let fault = Diagnostic::error("spec::unknown_section", message).at_key(key, "unknown");
+    let error = Diagnostic::error("spec::unknown_section", message).at_key(key, "unknown");
     let is_step = matches!(&node.value, Value::Map(fields)
         if fields.iter().any(|(key, _)| key.name == "op"));
     cx.push(if is_step {
-        fault.help("this looks like a step: indent it, so that it stands under `steps:`")
+        error.help("this looks like a step: indent it, so that it stands under `steps:`")
     } else {
-        fault.maybe_help(suggest::help(&key.name, &known, "the sections are"))
+        error.maybe_help(suggest::help(&key.name, &known, "the sections are"))
     });
 }
 

@@ -54,8 +54,8 @@ pub fn apply(cx: &mut Context, root: &mut Node, overrides: &[Override]) {
             None => set_variable(root, name, value, &option, add),
         };
         let done = done.and_then(|()| not_swept(root, name, &option));
-        if let Err(fault) = done {
-            cx.push(fault);
+        if let Err(error) = done {
+            cx.push(error);
         }
     }
 }
@@ -67,9 +67,9 @@ fn value_of(cx: &mut Context, text: &str, option: &str) -> Option<Node> {
         let source = SourceText::new("--set".into(), text.to_owned());
         let mut inner = Context::new(Arc::new(source));
         let node = yaml::parse(&mut inner);
-        for fault in inner.faults {
-            let message = format!("{} in `--set {option}`", fault.message);
-            cx.push(Diagnostic { labels: Vec::new(), message, ..fault });
+        for error in inner.diagnostics {
+            let message = format!("{} in `--set {option}`", error.message);
+            cx.push(Diagnostic { labels: Vec::new(), message, ..error });
         }
         node?
     } else {
@@ -222,18 +222,18 @@ fn set_variable(
         return Ok(());
     }
     let (vars, steps) = (names(root, "vars"), names(root, "steps"));
-    let fault = Diagnostic::error(
+    let error = Diagnostic::error(
         "spec::unknown_variable",
         format!("`--set {option}`: there is no variable {}", quote(name)),
     );
     if steps.iter().any(|step| step == name) {
-        return Err(fault.help(format!(
+        return Err(error.help(format!(
             "`{name}` is a step; a parameter of it is set by `--set {name}.PARAMETER=VALUE`"
         )));
     }
     let known: Vec<&str> = vars.iter().map(String::as_str).collect();
     let help = suggest::help(name, &known, "the variables are");
-    Err(fault.help(help.unwrap_or_else(|| {
+    Err(error.help(help.unwrap_or_else(|| {
         "the pipeline has no `vars:`; a parameter is set by `--set STEP.PARAMETER=VALUE`".to_owned()
     })))
 }
@@ -249,18 +249,18 @@ fn set_parameter(
     let found =
         entries(root, "steps").and_then(|steps| steps.iter_mut().find(|(key, _)| key.name == step));
     let Some((step_key, node)) = found else {
-        let fault = Diagnostic::error(
+        let error = Diagnostic::error(
             "spec::unknown_step",
             format!("`--set {option}`: there is no step {}", quote(step)),
         );
         let base = step.split('@').next().unwrap_or(step);
         if base != step && known.iter().any(|name| name == base) {
-            return Err(fault.help(format!(
+            return Err(error.help(format!(
                 "`--set {base}.{parameter}=VALUE` sets it for every instance of `{base}`"
             )));
         }
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        return Err(fault.maybe_help(suggest::help(step, &known, "the steps are")));
+        return Err(error.maybe_help(suggest::help(step, &known, "the steps are")));
     };
     // A step that is not a map has a fault of its own, which is reported later.
     let Value::Map(fields) = &mut node.value else { return Ok(()) };

@@ -81,8 +81,8 @@ fn value(
 ) {
     let short = entry.metrics.iter().find(|measure| measure.short.contains(&name));
     let metric = short.map_or(name, |measure| measure.name);
-    if let Some(fault) = unknown_metric(metric, entry) {
-        cx.push(fault.at_key(key, "unknown"));
+    if let Some(error) = unknown_metric(metric, entry) {
+        cx.push(error.at_key(key, "unknown"));
         return;
     }
     let value = match node.value {

@@ -90,8 +90,8 @@ pub fn read(
                     .expect("only fields were put into the parameters");
                 let message = format!("{} does not fit: {}", quote(&name), error.message);
                 let node = follow(node, &error.path[1..]);
-                let fault = Diagnostic::error("spec::parameter", message);
-                cx.push(place(fault, key, node, "this value").maybe_help(
+                let diagnostic = Diagnostic::error("spec::parameter", message);
+                cx.push(place(diagnostic, key, node, "this value").maybe_help(
                     schema.property(&name).and_then(|it| documentation(entry, key, &it)),
                 ));
             }
@@ -115,8 +115,8 @@ fn follow<'n>(mut node: &'n Node, path: &[String]) -> &'n Node {
 }
 
 /// Places a diagnostic at a value, or at its key if the value is empty.
-fn place(fault: Diagnostic, key: &Key, node: &Node, remark: &str) -> Diagnostic {
-    if node.span.is_empty() { fault.at_key(key, remark) } else { fault.at(node, remark) }
+fn place(diagnostic: Diagnostic, key: &Key, node: &Node, remark: &str) -> Diagnostic {
+    if node.span.is_empty() { diagnostic.at_key(key, remark) } else { diagnostic.at(node, remark) }
 }
 
 fn unknown(entry: &Entry, schema: &Schema<'_>, key: &Key) -> Diagnostic {

@@ -5,7 +5,7 @@ use super::{
     expand,
     node::{Key, Node, Value},
     samplers::ParamDistribution,
-    sweep::{Axis, MOST, MOST_AXES, Steps, fault, label, label_or_fault, target},
+    sweep::{Axis, MOST, MOST_AXES, Steps, error, label, label_or_fault, target},
     vars::Variables,
 };
 use crate::{
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
 
     fn included_again(&mut self, span: Span) {
         let message = "this point is part of the sweep already";
-        self.cx.push(fault(message).label(span, "included again"));
+        self.cx.push(error(message).label(span, "included again"));
     }
 
     /// Reads the items of `exclude`: each leaves out the points that have all its values.
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
             let Some((_, value)) = entries.iter().find(|(key, _)| key.name == axis.key.name) else {
                 let message = format!("this point has no value for {}", quote(&axis.key.name));
                 self.cx.push(
-                    fault(message)
+                    error(message)
                         .label(item.span.clone(), "every point says all of them")
                         .label(axis.key.span.clone(), "this varies"),
                 );
@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
             Some(near) => format!("did you mean {}?", quote(near)),
             None => format!("what varies: {}", listed(&names, "and")),
         };
-        self.cx.push(fault(message).at_key(key, "not one of its parameters").help(help));
+        self.cx.push(error(message).at_key(key, "not one of its parameters").help(help));
     }
 
     fn items(&mut self, name: &str, node: &Node) -> Vec<Node> {
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
             _ => {
                 let message = format!("`{name}` must be a list of points, not {}", node.describe());
                 self.cx.push(
-                    fault(message)
+                    error(message)
                         .at(&node, "not a list")
                         .help(format!("write `{name}: [{{ STEP.PARAMETER: 1 }}]`")),
                 );
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
                 let found = item.describe_or_empty();
                 let message = format!("a point must be a map of parameters to values, not {found}");
                 let help = "write `{ STEP.PARAMETER: 1 }`";
-                self.cx.push(fault(message).at(item, "not a point").help(help));
+                self.cx.push(error(message).at(item, "not a point").help(help));
                 None
             }
         }
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
                 let message = format!("`{}` must be a map with something in it", key.name);
                 let help = format!("write `{}: {example}`", key.name);
                 let remark = format!("this is {}", node.describe_or_empty());
-                self.cx.push(fault(message).at_key(key, remark).help(help));
+                self.cx.push(error(message).at_key(key, remark).help(help));
                 None
             }
         }
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
     pub fn too_many(&mut self, key: &Key) {
         let help = "`random` and `sobol` take some of the points of a large space";
         let message = format!("this sweep has more than {MOST} points");
-        self.cx.push(fault(message).at_key(key, "too many").help(help));
+        self.cx.push(error(message).at_key(key, "too many").help(help));
     }
 
     /// Reads a whole number of at least `least`.
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
                 let (name, found) = (&key.name, node.describe());
                 let message =
                     format!("`{name}` must be a whole number of at least {least}, not {found}");
-                self.cx.push(fault(message).at_key(key, "not such a number"));
+                self.cx.push(error(message).at_key(key, "not such a number"));
                 None
             }
         }
@@ -278,7 +278,7 @@ impl<'a> Reader<'a> {
             let same = axis.intern(self.cx, value)?;
             if axis.values.len() == known {
                 let message = format!("{} is given twice", quote(&axis.labels[same]));
-                self.cx.push(fault(message).at(value, "the same point again"));
+                self.cx.push(error(message).at(value, "the same point again"));
                 return None;
             }
         }
@@ -290,7 +290,7 @@ impl<'a> Reader<'a> {
     pub fn add_axis(&mut self, key: &Key) -> Option<usize> {
         if self.axes.len() >= MOST_AXES {
             let message = format!("a sweep varies at most {MOST_AXES} parameters");
-            self.cx.push(fault(message).at_key(key, "one too many"));
+            self.cx.push(error(message).at_key(key, "one too many"));
             return None;
         }
         let target = target(self.cx, self.vars, self.steps, key)?;

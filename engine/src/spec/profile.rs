@@ -129,12 +129,12 @@ impl<'de> Deserialize<'de> for Size {
             return Ok(Self(None));
         }
         let bytes = quantity::bytes(&text).filter(|bytes| *bytes >= 1 << 20);
-        let fault = || {
+        let error = || {
             D::Error::custom(format!(
                 "`{text}` is no memory of at least 1MB; write {SIZES}, or `auto`"
             ))
         };
-        Ok(Self(Some(bytes.ok_or_else(fault)?)))
+        Ok(Self(Some(bytes.ok_or_else(error)?)))
     }
 }
 
@@ -146,18 +146,19 @@ pub fn read_profile(path: &Path, text: String) -> Result<Profile, Diagnostics> {
     let source = Arc::new(SourceText::new(path.to_owned(), text));
     let mut cx = Context::new(source.clone());
     let root = yaml::parse(&mut cx);
-    let json = root.filter(|_| cx.faults.is_empty()).map(|root| (root.span.clone(), root.json()));
+    let json =
+        root.filter(|_| cx.diagnostics.is_empty()).map(|root| (root.span.clone(), root.json()));
     let read = json.and_then(|(span, json)| {
         let refuse =
             |message: String| Diagnostic::error("profile::entry", message).label(span.clone(), "");
         let written: Result<Written, _> = serde_path_to_error::deserialize(json);
         let read =
-            written.map_err(|fault| refuse(format!("in `{}`: {}", fault.path(), fault.inner())));
+            written.map_err(|error| refuse(format!("in `{}`: {}", error.path(), error.inner())));
         read.and_then(|written| checked(written).map_err(refuse))
-            .map_err(|fault| cx.push(fault))
+            .map_err(|error| cx.push(error))
             .ok()
     });
-    read.ok_or_else(|| Diagnostics::new(source, cx.faults))
+    read.ok_or_else(|| Diagnostics::new(source, cx.diagnostics))
 }
 
 fn checked(written: Written) -> Result<Profile, String> {

@@ -307,8 +307,8 @@ pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Opt
     let (at, port) = find(cx, &names, step, node)?;
     scores_port(cx, &names, at, port, node)?;
     let unknown = names.step(at).entry.and_then(|entry| unknown_metric(&search.metric, entry));
-    if let Some(fault) = unknown {
-        cx.push(fault.at(node, "unknown"));
+    if let Some(error) = unknown {
+        cx.push(error.at(node, "unknown"));
         return None;
     }
     let measures = names.step(at).entry.map_or(&[][..], |entry| entry.metrics);
@@ -355,8 +355,8 @@ fn find<'n>(
     match names.find(name) {
         Ok(found) => Some(found),
         Err((message, help)) => {
-            let fault = Diagnostic::error("spec::unknown_step", message).at(node, "shown here");
-            cx.push(fault.maybe_help(help));
+            let error = Diagnostic::error("spec::unknown_step", message).at(node, "shown here");
+            cx.push(error.maybe_help(help));
             None
         }
     }

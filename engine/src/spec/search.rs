@@ -3,7 +3,7 @@
 use super::{
     node::{Key, Node, Value},
     points::{Point, Reader},
-    sweep::fault,
+    sweep::error,
 };
 use crate::ui::{
     diagnostic::{Diagnostic, quote},
@@ -69,7 +69,7 @@ impl<'a> History<'a> {
 pub fn read(reader: &mut Reader<'_>, key: &Key, objective: Option<(Key, Node)>) -> Option<Search> {
     let Some((_, objective)) = objective else {
         reader.cx.push(
-            fault(format!("`{}` does not know what is good", key.name))
+            error(format!("`{}` does not know what is good", key.name))
                 .at_key(key, "it chooses points by their results")
                 .help("add `objective: { metric: STEP.ari }` to the sweep"),
         );
@@ -83,7 +83,7 @@ fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
     const EXAMPLE: &str = "write `objective: { metric: STEP.ari }`, or also `direction: minimize`";
     let Value::Map(entries) = &node.value else {
         let message = format!("`objective` must be a map, not {}", node.describe());
-        reader.cx.push(fault(message).at(node, "not a map").help(EXAMPLE));
+        reader.cx.push(error(message).at(node, "not a map").help(EXAMPLE));
         return None;
     };
     let (mut metric, mut direction) = (None, None);
@@ -94,12 +94,12 @@ fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
             ("direction", Some("minimize")) => direction = Some(Direction::Minimize),
             ("metric", _) => {
                 let message = "`metric` names a step and one of its scores";
-                reader.cx.push(fault(message).at_key(key, "such as `scores.ari`").help(EXAMPLE));
+                reader.cx.push(error(message).at_key(key, "such as `scores.ari`").help(EXAMPLE));
                 return None;
             }
             ("direction", _) => {
                 let message = "`direction` must be `maximize` or `minimize`";
-                reader.cx.push(fault(message).at_key(key, "this is neither").help(EXAMPLE));
+                reader.cx.push(error(message).at_key(key, "this is neither").help(EXAMPLE));
                 return None;
             }
             (name, _) => {
@@ -114,7 +114,7 @@ fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
         }
     }
     let Some((text, place)) = metric else {
-        reader.cx.push(fault("`objective` has no `metric`").at(node, "of what?").help(EXAMPLE));
+        reader.cx.push(error("`objective` has no `metric`").at(node, "of what?").help(EXAMPLE));
         return None;
     };
     let (step, metric) = text.rsplit_once('.').unwrap_or((text, ""));

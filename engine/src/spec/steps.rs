@@ -119,11 +119,11 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     // The ports of an open op with faulty parameters are not known.
     let named = entry.filter(|entry| !entry.open || op.is_some());
     let ports = named.map(|entry| (entry, inputs(Some(entry), op.as_deref())));
-    let before = cx.faults.len();
+    let before = cx.diagnostics.len();
     let reads = reads(cx, &base, &key, ports, field("in"));
     let (outputs, has_hidden_outputs) = outputs(entry, op.as_deref());
     let reads_whole =
-        cx.faults.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
+        cx.diagnostics.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
     Draft {
         seed: field("seed").and_then(|(_, node)| seed(cx, node)),
         device: field("device").and_then(|(_, node)| device(cx, node)),
@@ -160,7 +160,7 @@ fn find_op(
 ) -> Option<&'static Entry> {
     let names: Vec<&str> = table.iter().map(|entry| entry.name).collect();
     let Some((key, node)) = field else {
-        let mut fault =
+        let mut error =
             Diagnostic::error("spec::no_op", format!("step {} has no `op`", quote(&step.name)))
                 .at_key(step, "what does this step do?");
         // The op may be written as `type: kmeans`, or `op` may be misspelt.
@@ -170,10 +170,10 @@ fn find_op(
                     || node.text().is_some_and(|text| names.contains(&text)))
         };
         if let Some((key, _)) = fields.iter().find(means_op) {
-            fault = fault.label(key.span.clone(), "should this be `op`?");
+            error = error.label(key.span.clone(), "should this be `op`?");
         }
         let near = suggest::closest(&step.name, names.iter().copied());
-        cx.push(fault.help(near.map_or_else(
+        cx.push(error.help(near.map_or_else(
             || "add `op: NAME`; `engine ops` lists the names".to_owned(),
             |near| format!("add `op: {near}`, or another of those that `engine ops` lists"),
         )));
@@ -183,14 +183,14 @@ fn find_op(
         Value::Faulty => return None,
         Value::Text(name) => name,
         _ => {
-            let fault = Diagnostic::error("spec::no_op", "`op` must be the name of an op");
+            let error = Diagnostic::error("spec::no_op", "`op` must be the name of an op");
             let remark = format!("this is {}", node.describe());
-            let fault = if node.span.is_empty() {
-                fault.at_key(key, remark)
+            let error = if node.span.is_empty() {
+                error.at_key(key, remark)
             } else {
-                fault.at(node, remark)
+                error.at(node, remark)
             };
-            cx.push(fault.help("`engine ops` lists the names"));
+            cx.push(error.help("`engine ops` lists the names"));
             return None;
         }
     };
@@ -229,9 +229,9 @@ fn reads(
         );
         return Vec::new();
     }
-    let wrong = |fault: Diagnostic| {
+    let wrong = |error: Diagnostic| {
         let example = ports.map_or("STEP", |(_, ports)| ports[0].name);
-        fault.help(format!("write `in: STEP`, or name the ports: `in: {{ {example}: STEP }}`"))
+        error.help(format!("write `in: STEP`, or name the ports: `in: {{ {example}: STEP }}`"))
     };
     match &node.value {
         Value::Faulty => Vec::new(),
@@ -260,11 +260,11 @@ fn reads(
                     _ => {
                         let message = format!("{} must be the name of a step", quote(&key.name));
                         let remark = format!("this is {}", node.describe());
-                        let fault = Diagnostic::error("spec::input", message);
+                        let error = Diagnostic::error("spec::input", message);
                         cx.push(if node.span.is_empty() {
-                            fault.at_key(key, "this has no value")
+                            error.at_key(key, "this has no value")
                         } else {
-                            fault.at(node, remark)
+                            error.at(node, remark)
                         });
                     }
                 }
@@ -302,9 +302,9 @@ fn labelled(
     for (key, node) in labels {
         if !expand::fits_a_name(&key.name) {
             let message = format!("{} cannot be a label", quote(&key.name));
-            let fault =
+            let error =
                 Diagnostic::error("spec::input", message).at_key(key, "names rows of the result");
-            cx.push(fault.help("a label is a word of letters, digits, `_`, `-`, `.`"));
+            cx.push(error.help("a label is a word of letters, digits, `_`, `-`, `.`"));
         } else if let Some(text) = node.text().filter(|text| !text.is_empty()) {
             let (reference, label) = (text.to_owned(), Some(key.clone()));
             reads.push(StepInput { port, reference, label, node: node.clone() });

@@ -166,24 +166,24 @@ pub fn read(
         _ => {
             let one = listed(&samplers::names(), "and");
             cx.push(
-                fault(format!("`sweep` must be a map with one of {one}"))
+                error(format!("`sweep` must be a map with one of {one}"))
                     .at_key(&key, format!("this holds {}", node.describe()))
                     .help(EXAMPLE),
             );
             return Sweep::none();
         }
     };
-    let before = cx.faults.len();
+    let before = cx.diagnostics.len();
     let sweep = points(cx, vars, &key, entries, steps, results);
     if let Some(count) = sweep.as_ref().map(|sweep| sweep.points.len())
         && count * seeds > MOST
     {
         let message = format!("{count} points with {seeds} seeds are more than {MOST} variants");
-        cx.push(fault(message).at_key(&key, "too many to run"));
+        cx.push(error(message).at_key(&key, "too many to run"));
     }
     match sweep {
         Some(sweep)
-            if cx.faults[before..].iter().all(|fault| fault.severity != Severity::Error) =>
+            if cx.diagnostics[before..].iter().all(|error| error.severity != Severity::Error) =>
         {
             sweep
         }
@@ -194,7 +194,7 @@ pub fn read(
 const EXAMPLE: &str = "write `sweep: { grid: { STEP.PARAMETER: [1, 2, 4] } }`";
 
 /// A diagnostic of the section.
-pub fn fault(message: impl Into<String>) -> Diagnostic {
+pub fn error(message: impl Into<String>) -> Diagnostic {
     Diagnostic::error("spec::sweep", message)
 }
 
@@ -214,7 +214,7 @@ fn points(
                 Some((first, _)) => {
                     let message = format!("a sweep is either `{}` or `{}`", first.name, key.name);
                     cx.push(
-                        fault(message)
+                        error(message)
                             .at_key(&key, "a second way of choosing points")
                             .label(first.span.clone(), "the first")
                             .help("keep one; `include` adds single points"),
@@ -228,9 +228,9 @@ fn points(
         }
     }
     let Some((key, node)) = sampler else {
-        if cx.faults.iter().all(|fault| fault.code != "spec::unknown_entry") {
+        if cx.diagnostics.iter().all(|error| error.code != "spec::unknown_entry") {
             cx.push(
-                fault("the sweep does not say over what")
+                error("the sweep does not say over what")
                     .at_key(section, "no points")
                     .help(EXAMPLE),
             );
@@ -247,7 +247,7 @@ fn points(
         let searching = SAMPLERS.iter().filter(|entry| entry.searches).map(|entry| entry.name);
         let searching = listed(&searching.collect::<Vec<_>>(), "and");
         let message = format!("only {searching} look for an objective");
-        reader.cx.push(fault(message).at_key(&key, "nothing reads this").help("remove it"));
+        reader.cx.push(error(message).at_key(&key, "nothing reads this").help("remove it"));
     }
     let sampler = sampler?;
     include.iter().for_each(|node| reader.read_included(node));
@@ -261,7 +261,7 @@ fn points(
     reader.select(&mut points, matches!(entry.keys, Keys::Settings(_)));
     let mut axes = reader.axes;
     if points.is_empty() {
-        cx.push(fault("no point of the sweep is left").at_key(section, "nothing to run"));
+        cx.push(error("no point of the sweep is left").at_key(section, "nothing to run"));
     }
     name_axes(&mut axes);
     Some(Sweep { axes, points, search })
@@ -271,16 +271,16 @@ fn unknown_entry(key: &Key, steps: &Steps, vars: &Variables) -> Diagnostic {
     let mut known = samplers::names();
     known.extend(SWEEP_KEYS.iter().map(|(name, _)| *name));
     let message = format!("`sweep` has no entry {}", quote(&key.name));
-    let fault = Diagnostic::error("spec::unknown_entry", message).at_key(key, "unknown");
+    let error = Diagnostic::error("spec::unknown_entry", message).at_key(key, "unknown");
     let step = key.name.split(['.', '@']).next().unwrap_or_default();
     let is_axis = steps.iter().any(|(key, _)| key.name == step) || vars.find(&key.name).is_some();
     if is_axis {
-        return fault.help(format!(
+        return error.help(format!(
             "what varies stands under `grid`: `sweep: {{ grid: {{ {}: [1, 2, 4] }} }}`",
             key.name
         ));
     }
-    fault.maybe_help(suggest::help(&key.name, &known, "the entries are"))
+    error.maybe_help(suggest::help(&key.name, &known, "the entries are"))
 }
 
 /// Gives each axis the shortest name that is not ambiguous.
@@ -313,21 +313,21 @@ pub fn target(cx: &mut Context, vars: &mut Variables, steps: &Steps, key: &Key) 
         };
         let help = help.unwrap_or_else(|| "write `STEP.PARAMETER`".to_owned());
         let message = format!("there is no variable {}", quote(written));
-        let fault = Diagnostic::error("spec::unknown_variable", message);
-        cx.push(fault.at_key(key, NOTHING).help(help));
+        let error = Diagnostic::error("spec::unknown_variable", message);
+        cx.push(error.at_key(key, NOTHING).help(help));
         return None;
     };
     let base = step.split('@').next().unwrap_or(step);
     if !steps.contains(&base) {
         let message = format!("there is no step {}", quote(base));
         let help = suggest::help(base, &steps, "the steps are");
-        let fault = Diagnostic::error("spec::unknown_step", message);
-        cx.push(fault.at_key(key, NOTHING).maybe_help(help));
+        let error = Diagnostic::error("spec::unknown_step", message);
+        cx.push(error.at_key(key, NOTHING).maybe_help(help));
         return None;
     }
     if name == "for" {
         cx.push(
-            fault("`for` cannot be swept over")
+            error("`for` cannot be swept over")
                 .at_key(key, "it makes steps of its own")
                 .help("sweep over a parameter, or over a variable that the `for` reads"),
         );

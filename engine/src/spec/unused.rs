@@ -7,7 +7,7 @@ use super::{
     link::Link,
     node::Node,
     steps::Draft,
-    sweep::{Sweep, Target, fault},
+    sweep::{Sweep, Target, error},
 };
 use crate::{
     model::ReportSpec,
@@ -105,7 +105,7 @@ pub fn warn_of_axes(
                 )
             }
         };
-        cx.push(fault(message).at_key(key, "this varies nothing").help(help));
+        cx.push(error(message).at_key(key, "this varies nothing").help(help));
     }
     if let (seeds @ [_, _, ..], Some(node)) = seeds
         && !used.has(sweep.axes.len())

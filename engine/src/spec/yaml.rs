@@ -48,8 +48,8 @@ pub fn parse(cx: &mut Context) -> Option<Node> {
             Ok((event, mark)) => builder.event(cx, event, &mark),
             Err(error) => Err(yaml_errors::explain(&source.text, &error)),
         };
-        if let Err(fault) = stop {
-            cx.push(fault);
+        if let Err(diagnostic) = stop {
+            cx.push(diagnostic);
             return None;
         }
     }
@@ -234,17 +234,17 @@ fn as_key(cx: &Context, node: Node) -> Result<Key, Diagnostic> {
 }
 
 fn duplicate(cx: &mut Context, key: &Key, entries: &[(Key, Node)]) {
-    let mut fault =
+    let mut diagnostic =
         Diagnostic::error("spec::duplicate_key", format!("{} is given twice", quote(&key.name)))
             .at_key(key, "again here");
     if let Some((first, _)) = entries.iter().find(|(first, _)| first.name == key.name) {
-        fault = fault.label(first.span.clone(), "first given here");
+        diagnostic = diagnostic.label(first.span.clone(), "first given here");
     }
     let help = match key.name.as_str() {
         "<<" => "write several maps as a list: `<<: [*one, *two]`",
         _ => "keep one of them, or rename one",
     };
-    cx.push(fault.help(help));
+    cx.push(diagnostic.help(help));
 }
 
 /// Adds the entries of `<<: *base` that the map itself does not have.
@@ -308,7 +308,7 @@ mod tests {
     fn read(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
         let source = SourceText::new("a.yaml".into(), text.to_owned());
         let mut cx = Context::new(Arc::new(source));
-        (parse(&mut cx), cx.faults)
+        (parse(&mut cx), cx.diagnostics)
     }
 
     fn spans(node: &Node, text: &str, out: &mut Vec<String>) {
@@ -325,8 +325,8 @@ mod tests {
     #[test]
     fn every_key_and_scalar_knows_its_bytes() {
         let text = "\u{feff}# é\na: { b: [1, 'é', \"x\"], \"c d\": é }\ne:\n  - f: |\n      g\n";
-        let (root, faults) = read(text);
-        assert!(faults.is_empty(), "{faults:?}");
+        let (root, diagnostics) = read(text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let mut found = Vec::new();
         spans(&root.expect("a tree"), text, &mut found);
         assert_eq!(found[..9], ["a", "b", "1", "'é'", "\"x\"", "\"c d\"", "é", "e", "f"]);
@@ -334,8 +334,8 @@ mod tests {
 
     #[test]
     fn merge_keys_fill_in_what_is_missing() {
-        let (root, faults) = read("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n");
-        assert!(faults.is_empty());
+        let (root, diagnostics) = read("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n");
+        assert!(diagnostics.is_empty());
         let shown = format!("{:?}", root.expect("a tree").value);
         assert!(shown.contains("Int(3)") && shown.matches("Int(1)").count() == 2);
     }
@@ -343,8 +343,8 @@ mod tests {
     #[test]
     fn of_several_merged_maps_the_first_wins_and_what_is_given_before_all() {
         let json = |text: &str| {
-            let (root, faults) = read(text);
-            assert!(faults.is_empty(), "{faults:?}");
+            let (root, diagnostics) = read(text);
+            assert!(diagnostics.is_empty(), "{diagnostics:?}");
             root.expect("a tree").json()["c"].to_string()
         };
         let bases = "a: &a {x: 1, y: 2}\nb: &b {x: 3, z: 4, w: 5}\n";
@@ -354,11 +354,14 @@ mod tests {
         assert_eq!(json(&format!("{bases}c: {{<<: [*a, {{v: 6}}]}}\n")), r#"{"x":1,"y":2,"v":6}"#);
         assert_eq!(json(&format!("{bases}c: {{<<: []}}\n")), "{}");
         for wrong in ["c: {<<: [*a, 3]}\n", "c: {<<: [[*a]]}\n", "c: {<<: x}\n", "c: {<<: }\n"] {
-            let (root, faults) = read(&format!("{bases}{wrong}"));
-            assert!(root.is_none() && faults[0].code == "spec::merge", "{wrong}: {faults:?}");
+            let (root, diagnostics) = read(&format!("{bases}{wrong}"));
+            assert!(
+                root.is_none() && diagnostics[0].code == "spec::merge",
+                "{wrong}: {diagnostics:?}"
+            );
         }
-        let (_, faults) = read(&format!("{bases}c:\n  <<: *a\n  <<: *b\n"));
-        assert!(faults[0].help.as_deref().is_some_and(|it| it.contains("[*one, *two]")));
+        let (_, diagnostics) = read(&format!("{bases}c:\n  <<: *a\n  <<: *b\n"));
+        assert!(diagnostics[0].help.as_deref().is_some_and(|it| it.contains("[*one, *two]")));
     }
 
     #[test]
@@ -380,15 +383,15 @@ mod tests {
         let too_long = "x".repeat(MAX_BYTES + 1);
         for text in [bomb, deep, block, huge, maps, dashes, ladder, too_long] {
             let start = std::time::Instant::now();
-            let (root, faults) = read(&text);
-            assert!(root.is_none() && faults.len() == 1, "{faults:?}");
-            assert!(start.elapsed().as_secs() < 20, "{faults:?}");
+            let (root, diagnostics) = read(&text);
+            assert!(root.is_none() && diagnostics.len() == 1, "{diagnostics:?}");
+            assert!(start.elapsed().as_secs() < 20, "{diagnostics:?}");
         }
     }
 
     #[test]
     fn an_anchor_within_itself_is_refused() {
-        let (root, faults) = read("a: &a [*a]\n");
-        assert!(root.is_none() && faults.len() == 1);
+        let (root, diagnostics) = read("a: &a [*a]\n");
+        assert!(root.is_none() && diagnostics.len() == 1);
     }
 }

@@ -11,7 +11,7 @@ pub fn explain(text: &str, error: &ScanError) -> Diagnostic {
     let written = &text[line.clone()];
     let (code, message, remark, help) = words(error.kind());
     let mut place = place(text, at);
-    let mut fault = Diagnostic::error(code, message).help(help);
+    let mut diagnostic = Diagnostic::error(code, message).help(help);
 
     // The parser stops where the text no longer fits; often a common mistake on that line is the
     // cause.
@@ -35,10 +35,10 @@ pub fn explain(text: &str, error: &ScanError) -> Diagnostic {
     }
     if let Some(bare) = bare_star(written) {
         place = line.start + bare.start..line.start + bare.end;
-        fault = Diagnostic::error("spec::yaml", "a name with `*` needs quotes here")
+        diagnostic = Diagnostic::error("spec::yaml", "a name with `*` needs quotes here")
             .help("YAML reads a leading `*` as a reference to an anchor");
     }
-    fault.label(place, remark)
+    diagnostic.label(place, remark)
 }
 
 /// True if indentation or a colon may be the cause.

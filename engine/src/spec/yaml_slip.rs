@@ -19,7 +19,7 @@ pub fn find(text: &str, at: usize) -> Option<Diagnostic> {
             let may_be = lines[own].indent >= lines[above].indent && is_entry(&lines[..=above]);
             may_be.then(|| colon_in(&lines[above], false))?
         })
-        .map(|fault| Diagnostic { code: "spec::yaml", ..fault })
+        .map(|error| Diagnostic { code: "spec::yaml", ..error })
 }
 
 /// A line that contains more than spaces and a comment.
@@ -169,11 +169,11 @@ mod tests {
     use std::sync::Arc;
 
     /// The message for a text, and the part of the text that is shown.
-    fn fault(text: &str) -> (String, String) {
+    fn error(text: &str) -> (String, String) {
         let source = SourceText::new("a.yaml".into(), text.to_owned());
         let mut cx = Context::new(Arc::new(source));
         assert!(yaml::parse(&mut cx).is_none(), "{text}");
-        let found = &cx.faults[0];
+        let found = &cx.diagnostics[0];
         (found.message.clone(), text[found.labels[0].0.clone()].to_owned())
     }
 
@@ -190,9 +190,9 @@ mod tests {
             ("a:\n  - b: 1\n    c\n    d: 2\n", "c"),
         ] {
             let expected = (format!("a colon is missing after `{word}`"), word.to_owned());
-            assert_eq!(fault(text), expected, "{text}");
+            assert_eq!(error(text), expected, "{text}");
         }
-        let (message, place) = fault("name: a\nsteps:\n  clips:{ op: x, path: y }\n");
+        let (message, place) = error("name: a\nsteps:\n  clips:{ op: x, path: y }\n");
         assert_eq!(message, "a space is missing after the colon of `clips`");
         assert_eq!(place, ":");
     }
@@ -207,7 +207,7 @@ mod tests {
             "a: |\n  one\n  two\nb: c: d\n",
             "a:\n  - one\n  - b: c: d\n",
         ] {
-            assert!(fault(text).0.starts_with("a second `:`"), "{text}: {:?}", fault(text));
+            assert!(error(text).0.starts_with("a second `:`"), "{text}: {:?}", error(text));
         }
     }
 
@@ -222,8 +222,8 @@ mod tests {
             ("t:\n    - { r: a }\n   - { r: b }\n", "3 spaces, and those above it with 4"),
         ] {
             let expected = format!("this line begins with {message}");
-            assert_eq!(fault(text).0, expected, "{text}");
-            assert!(fault(text).1.trim().is_empty(), "{text}");
+            assert_eq!(error(text).0, expected, "{text}");
+            assert!(error(text).1.trim().is_empty(), "{text}");
         }
     }
 }

@@ -91,31 +91,31 @@ pub struct Diagnostics {
     /// The text that the places refer to.
     pub source: Arc<SourceText>,
     /// The diagnostics, in the order of the file.
-    pub faults: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Diagnostics {
     /// Sorts diagnostics in the order of the file and keeps each once, whatever the number of
     /// variants that have it.
-    pub fn new(source: Arc<SourceText>, mut faults: Vec<Diagnostic>) -> Self {
+    pub fn new(source: Arc<SourceText>, mut diagnostics: Vec<Diagnostic>) -> Self {
         let mut seen = std::collections::HashSet::new();
-        faults.retain(|fault| {
-            let spans: Vec<Span> = fault.labels.iter().map(|(span, _)| span.clone()).collect();
-            seen.insert((fault.code, fault.message.clone(), spans))
+        diagnostics.retain(|diagnostic| {
+            let spans: Vec<Span> = diagnostic.labels.iter().map(|(span, _)| span.clone()).collect();
+            seen.insert((diagnostic.code, diagnostic.message.clone(), spans))
         });
-        faults.sort_by_key(Diagnostic::place);
-        Self { source, faults }
+        diagnostics.sort_by_key(Diagnostic::place);
+        Self { source, diagnostics }
     }
 
     /// The number of errors among the diagnostics.
     pub fn errors(&self) -> usize {
-        self.faults.iter().filter(|fault| fault.severity == Severity::Error).count()
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, rest) = few(&self.faults);
+        let (shown, rest) = few(&self.diagnostics);
         f.write_str(&render(&self.source, &shown, &RenderStyle::plain(80)))?;
         rest.map_or(Ok(()), |rest| write!(f, "\n{rest}\n"))
     }
@@ -154,18 +154,19 @@ impl RenderStyle {
 const LONGEST_LINE: usize = 400;
 
 /// Draws diagnostics one after the other, each with the lines that it is about.
-pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -> String {
+pub fn render(source: &SourceText, diagnostics: &[Diagnostic], style: &RenderStyle) -> String {
     if !source.included.is_empty() {
-        let own = faults.iter().map(|fault| located::in_own_file(source, fault));
-        let drawn = own.map(|(file, fault)| render(&file, &[fault], style));
+        let own = diagnostics.iter().map(|diagnostic| located::in_own_file(source, diagnostic));
+        let drawn = own.map(|(file, diagnostic)| render(&file, &[diagnostic], style));
         return drawn.collect::<Vec<_>>().join("\n");
     }
     if let Cow::Owned(text) = visible(&source.text)
         && text != source.text
     {
         let shown = SourceText::new(source.path.clone(), text);
-        let faults: Vec<_> = faults.iter().map(|fault| shifted(fault, &source.text)).collect();
-        return render(&shown, &faults, style);
+        let diagnostics: Vec<_> =
+            diagnostics.iter().map(|diagnostic| shifted(diagnostic, &source.text)).collect();
+        return render(&shown, &diagnostics, style);
     }
     let theme = if style.fancy {
         GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::ansi() }
@@ -179,23 +180,23 @@ pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -
         .with_break_words(true)
         .tab_width(4);
     let mut out = String::new();
-    for fault in faults {
-        let severity = match fault.severity {
+    for diagnostic in diagnostics {
+        let severity = match diagnostic.severity {
             Severity::Error => MietteSeverity::Error,
             Severity::Warning => MietteSeverity::Warning,
         };
-        let message = visible(&fault.message);
-        let mut diagnostic =
-            MietteDiagnostic::new(&*message).with_code(fault.code).with_severity(severity);
-        diagnostic.help = fault.help.as_deref().map(|help| visible(help).into_owned());
-        let mut labels = fault.labels.clone();
+        let message = visible(&diagnostic.message);
+        let mut drawn =
+            MietteDiagnostic::new(&*message).with_code(diagnostic.code).with_severity(severity);
+        drawn.help = diagnostic.help.as_deref().map(|help| visible(help).into_owned());
+        let mut labels = diagnostic.labels.clone();
         for (span, remark) in &mut labels {
             *span = on_one_line(&source.text, span);
             *remark = visible(remark).into_owned();
         }
         let shown = labels.iter().all(|(span, _)| line_around(&source.text, span) <= LONGEST_LINE);
         let report = if shown && !labels.is_empty() {
-            diagnostic.labels = Some(
+            drawn.labels = Some(
                 labels
                     .into_iter()
                     .enumerate()
@@ -203,15 +204,15 @@ pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -
                     .collect(),
             );
             let name = visible(&source.path.display().to_string()).into_owned();
-            Report::new(diagnostic)
+            Report::new(drawn)
                 .with_source_code(NamedSource::new(name, WholeLines(source.text.clone())))
         } else {
             if let Some((span, remark)) = labels.first() {
                 let line = source.text[..span.start].matches('\n').count() + 1;
                 let place = format!(" ({}:{line}: {remark})", source.path.display());
-                diagnostic.message.push_str(&visible(&place));
+                drawn.message.push_str(&visible(&place));
             }
-            Report::new(diagnostic)
+            Report::new(drawn)
         };
         if !out.is_empty() {
             out.push('\n');
@@ -229,29 +230,30 @@ pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -
 }
 
 /// A diagnostic whose places are moved to the text as it is shown.
-fn shifted(fault: &Diagnostic, text: &str) -> Diagnostic {
+fn shifted(diagnostic: &Diagnostic, text: &str) -> Diagnostic {
     let shown = |at: usize| visible(&text[..text.floor_char_boundary(at)]).len();
-    let mut fault = fault.clone();
-    fault.labels.iter_mut().for_each(|(span, _)| *span = shown(span.start)..shown(span.end));
-    fault
+    let mut diagnostic = diagnostic.clone();
+    diagnostic.labels.iter_mut().for_each(|(span, _)| *span = shown(span.start)..shown(span.end));
+    diagnostic
 }
 
 /// Reports diagnostics as events. The first carries the drawing of all, since they are about one
 /// text.
-pub fn report_all(source: &SourceText, faults: &[Diagnostic]) {
-    if faults.is_empty() {
+pub fn report_all(source: &SourceText, diagnostics: &[Diagnostic]) {
+    if diagnostics.is_empty() {
         return;
     }
-    let (faults, rest) = few(faults);
-    let mut drawn = Some(render(source, &faults, &RenderStyle::for_stderr()).trim_end().to_owned());
-    for fault in &faults {
-        let (own, located) = located::in_own_file(source, fault);
+    let (diagnostics, rest) = few(diagnostics);
+    let mut drawn =
+        Some(render(source, &diagnostics, &RenderStyle::for_stderr()).trim_end().to_owned());
+    for diagnostic in &diagnostics {
+        let (own, located) = located::in_own_file(source, diagnostic);
         let file = own.path.display().to_string();
         let place = located.labels.first().map(|(span, _)| place_of(&own.text, span));
         let (line, column) = place.unzip();
-        let (drawn, help) = (drawn.take(), fault.help.as_deref());
-        let (drawn, code, message) = (drawn.as_deref(), fault.code, &*fault.message);
-        match fault.severity {
+        let (drawn, help) = (drawn.take(), diagnostic.help.as_deref());
+        let (drawn, code, message) = (drawn.as_deref(), diagnostic.code, &*diagnostic.message);
+        match diagnostic.severity {
             Severity::Error => {
                 error!(target: DIAGNOSTIC, drawn, code, file, line, column, help, message);
             }
@@ -262,7 +264,7 @@ pub fn report_all(source: &SourceText, faults: &[Diagnostic]) {
     }
     let Some(message) = rest.as_deref() else { return };
     let drawn = format!("\n{message}");
-    match faults.iter().any(|fault| fault.severity == Severity::Error) {
+    match diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         true => error!(target: DIAGNOSTIC, drawn, message),
         false => warn!(target: DIAGNOSTIC, drawn, message),
     }
@@ -352,17 +354,17 @@ mod tests {
     fn spans_beyond_the_text_or_inside_a_character_are_harmless() {
         let source = source("name: \u{e9}\n");
         for span in [0..500, 7..7, 7..8, 300..301, Span { start: 8, end: 2 }] {
-            let fault = Diagnostic::error("spec::test", "odd").label(span, "here");
-            assert!(render(&source, &[fault], &RenderStyle::plain(60)).contains("odd"));
+            let diagnostic = Diagnostic::error("spec::test", "odd").label(span, "here");
+            assert!(render(&source, &[diagnostic], &RenderStyle::plain(60)).contains("odd"));
         }
     }
 
     #[test]
     fn places_stay_where_text_is_spelled_out() {
         let text = "name: a\u{1b}[31m\u{202e}b\nsteps: { x: y }\n";
-        let fault =
+        let diagnostic =
             Diagnostic::error("spec::test", "odd \u{9b}1m").label(26..27, "\u{1b}c").help("\u{7}");
-        let shown = render(&source(text), &[fault], &RenderStyle::plain(80));
+        let shown = render(&source(text), &[diagnostic], &RenderStyle::plain(80));
         assert!(shown.contains("odd \\u009b1m") && shown.contains("\\u001bc"), "{shown}");
         let marked = shown.lines().position(|line| line.contains("x: y")).expect("the line");
         let column = |line: &str, what| line.find(what).expect("its place");
@@ -376,14 +378,14 @@ mod tests {
     #[test]
     fn a_very_long_line_is_not_shown() {
         let source = source(&format!("name: {}\n", "x".repeat(10_000)));
-        let fault = Diagnostic::error("spec::test", "odd").label(6..10_006, "here");
-        assert!(render(&source, &[fault], &RenderStyle::plain(60)).len() < 300);
+        let diagnostic = Diagnostic::error("spec::test", "odd").label(6..10_006, "here");
+        assert!(render(&source, &[diagnostic], &RenderStyle::plain(60)).len() < 300);
     }
 
     #[test]
     fn plain_is_ascii_for_ascii() {
-        let fault = Diagnostic::error("spec::test", "odd").label(0..4, "here").help("do this");
-        let shown = render(&source("name: a\n"), &[fault], &RenderStyle::plain(60));
+        let diagnostic = Diagnostic::error("spec::test", "odd").label(0..4, "here").help("do this");
+        let shown = render(&source("name: a\n"), &[diagnostic], &RenderStyle::plain(60));
         assert!(shown.is_ascii(), "{shown}");
     }
 

@@ -5,13 +5,13 @@ use crate::model::{SourceText, Span};
 
 /// The file of a diagnostic alone, with the diagnostic at its place there. What the diagnostic says of other
 /// files is described in words.
-pub fn in_own_file(source: &SourceText, fault: &Diagnostic) -> (SourceText, Diagnostic) {
-    let first = fault.labels.first().map_or(0, |(span, _)| span.start);
+pub fn in_own_file(source: &SourceText, error: &Diagnostic) -> (SourceText, Diagnostic) {
+    let first = error.labels.first().map_or(0, |(span, _)| span.start);
     let (path, range) = source.file_at(first);
     let file = SourceText::new(path.to_owned(), source.text[range.clone()].to_owned());
-    let (mut local, mut elsewhere) = (fault.clone(), Vec::new());
+    let (mut local, mut elsewhere) = (error.clone(), Vec::new());
     local.labels.clear();
-    for (span, remark) in &fault.labels {
+    for (span, remark) in &error.labels {
         if range.contains(&span.start) || (span.start == range.end && span.start == first) {
             let within = |at: usize| at.clamp(range.start, range.end) - range.start;
             local.labels.push((within(span.start)..within(span.end), remark.clone()));
@@ -23,7 +23,7 @@ pub fn in_own_file(source: &SourceText, fault: &Diagnostic) -> (SourceText, Diag
         elsewhere.push(format!("`{}`, line {line}: {remark}", path.display()));
     }
     if !elsewhere.is_empty() {
-        let all = fault.help.iter().cloned().chain(elsewhere);
+        let all = error.help.iter().cloned().chain(elsewhere);
         local.help = Some(all.collect::<Vec<_>>().join("\n"));
     }
     (file, local)

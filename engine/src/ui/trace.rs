@@ -40,7 +40,7 @@ pub fn listen(
     });
     let (filter, file, refused) = match (filter, file.transpose()) {
         (Ok(filter), Ok(file)) => (filter, file, None),
-        (Err(fault), _) | (_, Err(fault)) => (None, None, Some(fault)),
+        (Err(error), _) | (_, Err(error)) => (None, None, Some(error)),
     };
     let log = filter.map(|filter| {
         let form = fmt::layer().with_writer(io::stderr).with_timer(fmt::time::uptime());

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub fn json(study: &Study, arguments: &[&str]) -> Value {
     let said = study.engine(arguments);
     assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
-    serde_json::from_str(&said.stdout).unwrap_or_else(|fault| panic!("{fault}: {}", said.stdout))
+    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
 }
 
 /// A listing with each entry on one line and without predictions, which differ from run to run.

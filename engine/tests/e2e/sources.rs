@@ -13,7 +13,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 fn pipeline(name: &str) -> String {
     let path = format!("{}/../pipelines/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// Packs a folder as the published archive is packed: one folder that holds all.

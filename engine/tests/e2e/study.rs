@@ -95,7 +95,7 @@ impl Study {
 
     /// Reads a file as text.
     pub fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"))
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// The binary in this folder, with an environment that is the same everywhere.

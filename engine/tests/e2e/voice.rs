@@ -8,10 +8,10 @@ use std::path::Path;
 fn events(stderr: &str) -> Vec<Value> {
     let event = |line: &str| {
         let event: Value =
-            serde_json::from_str(line).unwrap_or_else(|fault| panic!("{fault}: {line}"));
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(event["v"], 1, "{line}");
         let time = event["time"].as_str().expect("a time");
-        time.parse::<jiff::Timestamp>().unwrap_or_else(|fault| panic!("{fault}: {time}"));
+        time.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{error}: {time}"));
         event
     };
     stderr.lines().map(event).collect()
@@ -194,8 +194,8 @@ fn every_command_has_help_whose_examples_can_be_typed() {
             // A title in quotes is one word for a shell.
             let words = shell_words(&typed.collect::<Vec<_>>().join(" "));
             let all = std::iter::once("engine".to_owned()).chain(words);
-            if let Err(fault) = engine::app::command().try_get_matches_from(all) {
-                panic!("{line}: {fault}");
+            if let Err(error) = engine::app::command().try_get_matches_from(all) {
+                panic!("{line}: {error}");
             }
             own += 1;
         }

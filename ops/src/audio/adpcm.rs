@@ -57,7 +57,7 @@ impl<'a> Adpcm<'a> {
         }
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(&params, &AudioDecoderOptions::default())
-            .map_err(|error| fault(format!("the recording cannot be decoded: {error}")))?;
+            .map_err(|error| decode_error(format!("the recording cannot be decoded: {error}")))?;
         Ok(Self::new(Decoder::Microsoft(decoder), channels, block, frames, data))
     }
 
@@ -81,12 +81,12 @@ impl<'a> Adpcm<'a> {
     }
 }
 
-fn fault(message: String) -> DecodeError {
+fn decode_error(message: String) -> DecodeError {
     DecodeError::new(message, COPY_AGAIN)
 }
 
 fn wrong(channels: u16, block: u16) -> DecodeError {
-    fault(format!("the header is wrong: blocks of {block} bytes of {channels} channels"))
+    decode_error(format!("the header is wrong: blocks of {block} bytes of {channels} channels"))
 }
 
 /// The sizes of a step, and how a code changes which of them is next (Recommended Practices for Enhancing Digital Audio

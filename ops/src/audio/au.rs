@@ -12,9 +12,9 @@ const UNKNOWN: u32 = u32::MAX;
 
 /// Reads the header of a file that starts with `.snd`.
 pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'a>, DecodeError> {
-    let fault = |message: String| DecodeError::new(message, COPY_AGAIN);
+    let error = |message: String| DecodeError::new(message, COPY_AGAIN);
     let field = |at| {
-        let bytes = input.array(at).ok_or_else(|| fault("the header is cut short".to_owned()))?;
+        let bytes = input.array(at).ok_or_else(|| error("the header is cut short".to_owned()))?;
         Ok(u32::from_be_bytes(bytes))
     };
     let (start, length, encoding) = (field(4)?, field(8)?, field(12)?);
@@ -35,7 +35,7 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
     };
     let channels = u16::try_from(channels).ok().filter(|&channels| channels > 0);
     let (Some(channels), 1..) = (channels, sample_rate) else {
-        return Err(fault(
+        return Err(error(
             "the header is wrong: no channels, too many, or a rate of 0 Hz".to_owned(),
         ));
     };

@@ -151,7 +151,7 @@ impl Irmas {
                 .help("download it again: `engine fetch irmas DIR`")
         };
         let archive =
-            Archive::open(&zip.path, &zip.digest, cx.cancel).map_err(|fault| match fault {
+            Archive::open(&zip.path, &zip.digest, cx.cancel).map_err(|error| match error {
                 archive::ArchiveError::Unfit(reason) => unfit(reason),
                 archive::ArchiveError::Read(why) => {
                     OpError::failure(format!("`{}` {why}", zip.name))
@@ -170,7 +170,7 @@ impl Irmas {
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
             let most = self.max_unfolded_mib.map(NonZeroU32::get);
-            archive.read(name, most, bytes).map(|()| Encoded::Memory).map_err(|fault| match fault {
+            archive.read(name, most, bytes).map(|()| Encoded::Memory).map_err(|error| match error {
                 archive::ArchiveError::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }
@@ -219,7 +219,7 @@ impl Irmas {
 fn key(candidate: &Result<Candidate, Fault>) -> &str {
     match candidate {
         Ok(candidate) => &candidate.clip_id,
-        Err(fault) => &fault.file,
+        Err(error) => &error.file,
     }
 }
 
@@ -351,8 +351,8 @@ mod tests {
     #[test]
     fn says_what_a_name_lacks() {
         let says = |name: &str, expected: &str| {
-            let fault = Name::of(name).expect_err("a faulty name");
-            assert!(fault.contains(expected), "{fault}");
+            let error = Name::of(name).expect_err("a faulty name");
+            assert!(error.contains(expected), "{error}");
         };
         says("[cel][cla]0001__1.mp3", "does not end in `.wav`");
         says("0001__1.wav", "has no `[instrument]`");

@@ -166,8 +166,8 @@ mod tests {
     fn labels_are_codes_in_order_each_once() {
         assert_eq!(codes(b"pia\t\r\ngel \n\npia\n").as_deref(), Ok("gel+pia"));
         assert_eq!(codes(b"voi").as_deref(), Ok("voi"));
-        assert!(codes(b" \n").is_err_and(|fault| fault == "names no instrument"));
-        assert!(codes(b"drm\n").is_err_and(|fault| fault.contains("`drm`")));
+        assert!(codes(b" \n").is_err_and(|error| error == "names no instrument"));
+        assert!(codes(b"drm\n").is_err_and(|error| error.contains("`drm`")));
         assert!(codes(&[0xff, 0xfe]).is_err());
     }
 

@@ -193,11 +193,11 @@ fn share_groups(rows: &mut [Row]) -> Vec<String> {
             Entry::Occupied(mut place) => {
                 let (group, line, was_given) = place.get_mut();
                 if is_given && *was_given && group != given {
-                    let fault = format!(
+                    let error = format!(
                         "line {} has the group `{given}` and line {line} the group `{group}`, but both are of `{}`",
                         row.line, row.path
                     );
-                    faults.insert(row.line, fault);
+                    faults.insert(row.line, error);
                 } else if is_given && !*was_given {
                     (*group, *was_given) = (given.clone(), true);
                 }
@@ -224,7 +224,7 @@ mod tests {
         Roles { label: "label", group: ("group", false), id: ("id", false) };
 
     fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
-        read(bytes, &ROLES).map(|list| list.rows).map_err(|fault| fault.reason)
+        read(bytes, &ROLES).map(|list| list.rows).map_err(|error| error.reason)
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn columns_without_a_role_are_kept() {
         let list = read(b"id,path,label,speaker,,age\n1,a.wav,x,Ann,,30\n2,b.wav,y,NA,,\n", &ROLES);
-        let list = list.unwrap_or_else(|fault| panic!("{}", fault.reason));
+        let list = list.unwrap_or_else(|error| panic!("{}", error.reason));
         let column = |name: &str, cells: [&str; 2]| (name.into(), cells.map(String::from).to_vec());
         assert_eq!(list.columns, [column("speaker", ["Ann", ""]), column("age", ["30", ""])]);
         assert_eq!(list.rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
@@ -277,15 +277,15 @@ mod tests {
         assert_eq!(plain, of(&expected));
         let given = read(b"path,start,label,group,id\na.wav,0,x,,p\na.wav,2,x,s,q\nb.wav,,y,,r\n");
         assert_eq!(given, of(&[("p", "s"), ("q", "s"), ("r", "b.wav")]));
-        let fault = rows(b"path,start,label,group\na.wav,0,x,s\na.wav,2,x,t\n").expect_err("two");
-        assert!(fault.contains("line 3 has the group `t` and line 2 the group `s`"), "{fault}");
+        let error = rows(b"path,start,label,group\na.wav,0,x,s\na.wav,2,x,t\n").expect_err("two");
+        assert!(error.contains("line 3 has the group `t` and line 2 the group `s`"), "{error}");
     }
 
     #[test]
     fn says_what_is_wrong_and_where() {
         let says = |text: &[u8], expected: &str| {
-            let fault = rows(text).expect_err("a faulty list");
-            assert!(fault.contains(expected), "{fault}");
+            let error = rows(text).expect_err("a faulty list");
+            assert!(error.contains(expected), "{error}");
         };
         says(b"", "is empty");
         says(b"path,label\n", "lists no recording");

@@ -118,14 +118,14 @@ impl Op for Manifest {
             let name = own.file_name()?.to_str()?;
             inputs.files().iter().find(|file| file.name == name)
         });
-        let list = list.ok_or_else(|| self.fault("is not there".to_owned()))?;
+        let list = list.ok_or_else(|| self.error("is not there".to_owned()))?;
         let mut bytes = Vec::new();
-        clips::read(list, &mut bytes).map_err(|fault| {
-            OpError::failure(format!("`{}` {}", self.path, fault.reason)).help(fault.help)
+        clips::read(list, &mut bytes).map_err(|error| {
+            OpError::failure(format!("`{}` {}", self.path, error.reason)).help(error.help)
         })?;
-        let List { rows, columns, ports } = list::read(&bytes, &self.roles()).map_err(|fault| {
-            let error = self.fault(fault.reason);
-            OpError { param: fault.role.or(error.param), ..error }
+        let List { rows, columns, ports } = list::read(&bytes, &self.roles()).map_err(|wrong| {
+            let error = self.error(wrong.reason);
+            OpError { param: wrong.role.or(error.param), ..error }
         })?;
         let folder = list.path.parent().unwrap_or(Path::new(""));
         let named = inputs.files().iter().map(|file| (plain(Path::new(&file.name)), file));
@@ -147,7 +147,7 @@ impl Op for Manifest {
             }
         }
         if !again.is_empty() {
-            return Err(self.fault(csv::listed(&again)));
+            return Err(self.error(csv::listed(&again)));
         }
         let lines: HashMap<&str, usize> =
             rows.iter().enumerate().map(|(at, row)| (row.id.as_str(), at)).collect();
@@ -182,7 +182,7 @@ impl Op for Manifest {
 }
 
 impl Manifest {
-    fn fault(&self, reason: String) -> OpError {
+    fn error(&self, reason: String) -> OpError {
         OpError::param("path", format!("`{}` {reason}", self.path)).help(COLUMNS)
     }
 

@@ -74,8 +74,8 @@ impl Recordings<'_> {
                     self.decode(id, audio, bytes, |decoder| {
                         match (work.then)(row, decoder, scratch, item) {
                             Ok(decoded) => decoded,
-                            Err(fault) => {
-                                made = Err(fault);
+                            Err(error) => {
+                                made = Err(error);
                                 Ok(())
                             }
                         }
@@ -86,7 +86,7 @@ impl Recordings<'_> {
             },
         );
         let first = faults.flatten_iter().min_by_key(|(row, _)| *row);
-        first.map_or(Ok(()), |(_, fault)| Err(fault))
+        first.map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// Works on excerpts of one recording.
@@ -107,15 +107,15 @@ impl Recordings<'_> {
         let id = &work.ids[first];
         let path = match self.path_of(id, &file) {
             Ok(path) => path,
-            Err(fault) => return work.fail(first, fault),
+            Err(error) => return work.fail(first, error),
         };
         let encoded = self.open_encoded(&path, &file, bytes);
         let made = encoded
             .and_then(|encoded| encoded.with(bytes, |input| work.on_excerpts(self, input, rows)));
         match made {
             Ok(Ok(faults)) => faults,
-            Ok(Err(fault)) => {
-                work.fail(first, named::<()>(id, Err(fault)).expect_err("it is a fault"))
+            Ok(Err(error)) => {
+                work.fail(first, named::<()>(id, Err(error)).expect_err("it is a fault"))
             }
             Err(why) => work.fail(first, unreadable(id, &path.display().to_string(), why)),
         }
@@ -123,9 +123,9 @@ impl Recordings<'_> {
 }
 
 impl<L, M, F> Work<'_, L, M, F> {
-    fn fail(&self, row: usize, fault: OpError) -> Vec<(usize, OpError)> {
+    fn fail(&self, row: usize, error: OpError) -> Vec<(usize, OpError)> {
         self.failed.fetch_min(row, Ordering::Relaxed);
-        vec![(row, fault)]
+        vec![(row, error)]
     }
 
     /// Does the work of one clip unless one before it has failed.
@@ -139,7 +139,7 @@ impl<L, M, F> Work<'_, L, M, F> {
         }
         match work(&self.ids[row], &self.audio[row]) {
             Ok(()) => Vec::new(),
-            Err(fault) => self.fail(row, fault),
+            Err(error) => self.fail(row, error),
         }
     }
 

@@ -183,20 +183,20 @@ impl<'a> Recordings<'a> {
     ) -> Result<(), OpError> {
         let path = self.path_of(clip_id, &archive)?;
         let place = format!("{name}` in `{}", path.display());
-        let fault = |fault: ArchiveError| unreadable(clip_id, &place, fault);
+        let unread = |error: ArchiveError| unreadable(clip_id, &place, error);
         // The first thread opens and hashes the archive, and all others wait for it.
         let mut archives =
             self.archives.lock().expect("no thread panics while it opens an archive");
         let opened = match archives.get(&archive) {
             Some(opened) => opened.clone(),
             None => {
-                let opened = Archive::open(&path, &archive, self.cancel).map_err(fault)?;
+                let opened = Archive::open(&path, &archive, self.cancel).map_err(unread)?;
                 archives.entry(archive).or_insert(opened).clone()
             }
         };
         drop(archives);
         // The source of the clips has already checked the size.
-        opened.read(name, Some(u32::MAX), bytes).map_err(fault)
+        opened.read(name, Some(u32::MAX), bytes).map_err(unread)
     }
 }
 

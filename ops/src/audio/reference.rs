@@ -68,33 +68,33 @@ impl FromStr for AudioRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("`{text}` does not name a recording");
-        let (scheme, rest) = text.split_once(':').ok_or_else(fault)?;
+        let error = || format!("`{text}` does not name a recording");
+        let (scheme, rest) = text.split_once(':').ok_or_else(error)?;
         match scheme {
             "file" => match rest.find('#') {
                 None => Ok(AudioRef::File(rest.parse()?)),
                 Some(at) => Ok(AudioRef::Excerpt {
                     file: rest[..at].parse()?,
-                    excerpt: rest[at..].parse().map_err(|()| fault())?,
+                    excerpt: rest[at..].parse().map_err(|()| error())?,
                 }),
             },
             "zip" => {
-                let (archive, name) = rest.split_once('/').ok_or_else(fault)?;
+                let (archive, name) = rest.split_once('/').ok_or_else(error)?;
                 Ok(AudioRef::Entry { archive: archive.parse()?, name: name.to_owned() })
             }
             "synth" => {
                 let mut parts = rest.splitn(3, '/');
-                let mut next = || parts.next().ok_or_else(fault);
+                let mut next = || parts.next().ok_or_else(error);
                 let (seed, class, index) = (next()?, next()?, next()?);
                 Ok(AudioRef::Synth {
-                    seed: seed.parse().map_err(|_| fault())?,
-                    class: class.parse().map_err(|_| fault())?,
-                    index: index.parse().map_err(|_| fault())?,
+                    seed: seed.parse().map_err(|_| error())?,
+                    class: class.parse().map_err(|_| error())?,
+                    index: index.parse().map_err(|_| error())?,
                 })
             }
             _ => {
-                let (change, of) = text.split_once('/').ok_or_else(fault)?;
-                let change = change.parse().map_err(|()| fault())?;
+                let (change, of) = text.split_once('/').ok_or_else(error)?;
+                let change = change.parse().map_err(|()| error())?;
                 Ok(AudioRef::Changed { change, of: Box::new(of.parse()?) })
             }
         }

@@ -67,8 +67,8 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
         }
     }
     match (&format, &data[..]) {
-        (_, []) => Err(fault("the file ends before its samples: it has no `data` chunk")),
-        (None, _) => Err(fault("the header has no `fmt ` chunk")),
+        (_, []) => Err(decode_error("the file ends before its samples: it has no `data` chunk")),
+        (None, _) => Err(decode_error("the header has no `fmt ` chunk")),
         (Some(format), [chunk]) => format.open(chunk, form, damage),
         (Some(format), chunks) => format.open_all(chunks, form, damage),
     }
@@ -89,7 +89,7 @@ struct Format {
 impl Format {
     fn read(chunk: &[u8], form: Form) -> Result<Self, DecodeError> {
         if chunk.len() < 16 {
-            return Err(fault("the `fmt ` chunk is cut short"));
+            return Err(decode_error("the `fmt ` chunk is cut short"));
         }
         let u16_at = |at: usize| {
             let bytes = chunk.get(at..at + 2).map_or([0; 2], |x| [x[0], x[1]]);
@@ -104,10 +104,10 @@ impl Format {
         };
         let (channels, block, bits, block_frames) = (u16_at(2), u16_at(12), u16_at(14), u16_at(18));
         if channels == 0 {
-            return Err(fault("the header is wrong: no channels"));
+            return Err(decode_error("the header is wrong: no channels"));
         }
         if sample_rate == 0 {
-            return Err(fault("the header is wrong: a sample rate of 0 Hz"));
+            return Err(decode_error("the header is wrong: a sample rate of 0 Hz"));
         }
         Ok(Self { tag, channels, sample_rate, block, bits, block_frames })
     }
@@ -155,7 +155,7 @@ impl Format {
                 _ => Adpcm::ima(self.channels, self.block, data),
             }?;
             if self.block_frames != 0 && u64::from(self.block_frames) != adpcm.block_frames {
-                return Err(fault(format!(
+                return Err(decode_error(format!(
                     "the header is wrong: {} frames in a block of {} bytes, which holds {}",
                     self.block_frames, self.block, adpcm.block_frames
                 )));
@@ -185,7 +185,7 @@ impl Format {
     /// The encoding of a sample. If fewer bits are used than fit the bytes, they are the upper
     /// ones.
     fn sample(&self) -> Result<Sample, DecodeError> {
-        let unread = || fault(format!("samples of {} bits are not read", self.bits));
+        let unread = || decode_error(format!("samples of {} bits are not read", self.bits));
         let sample = match (self.tag, self.bits) {
             (PCM, 1..=32) => Sample::of_bytes(self.bits.div_ceil(8)).ok_or_else(unread)?,
             (IEEE_FLOAT, 32) => Sample::F32,
@@ -208,7 +208,7 @@ impl Format {
         };
         let (channels, bits, block) = (self.channels, self.bits, self.block);
         if usize::from(block) != usize::from(channels) * sample.bytes() {
-            return Err(fault(format!(
+            return Err(decode_error(format!(
                 "the header is wrong: frames of {block} bytes, but {channels} channels of {bits} bits"
             )));
         }
@@ -218,7 +218,7 @@ impl Format {
 
 const CONVERT: &str = "convert it with `ffmpeg -i IN.wav -c:a pcm_s16le OUT.wav`";
 
-fn fault(message: impl Into<String>) -> DecodeError {
+fn decode_error(message: impl Into<String>) -> DecodeError {
     DecodeError::new(message, COPY_AGAIN)
 }
 
@@ -235,7 +235,7 @@ struct Chunk<'a> {
 impl<'a> Chunk<'a> {
     fn whole(&self) -> Result<Input<'a>, DecodeError> {
         if self.length > self.rest.length() {
-            return Err(fault(self.short()));
+            return Err(decode_error(self.short()));
         }
         Ok(self.rest.part(0, self.length))
     }

@@ -106,7 +106,7 @@ impl Op for Dbscan {
         let samples = self.min_samples as usize;
         let params = Linfa::params_with::<f64, _, _>(samples, L2Dist, Near(Arc::new(near)));
         let params = params.tolerance(eps).check();
-        let params = params.map_err(|fault| OpError::data(fault.to_string().to_lowercase()))?;
+        let params = params.map_err(|error| OpError::data(error.to_string().to_lowercase()))?;
         let labels: Vec<Option<usize>> = params.transform(&points).to_vec();
         cx.stop_if_cancelled()?;
         let labels = with_noise(ids, &labels).with_meta(MADE_BY, made_by(self));

@@ -131,7 +131,7 @@ impl Op for Onnx {
         let (ids, features) = inputs.features("features")?;
         let network = self.network(inputs)?;
         let shape = shape(network.axes(), features.shape(), self.transpose);
-        let shape = shape.map_err(|reason| self.fault(reason))?;
+        let shape = shape.map_err(|reason| self.error(reason))?;
         let done = AtomicU64::new(0);
         let rows: Result<Vec<Vec<f32>>, OpError> = (0..ids.len())
             .into_par_iter()
@@ -143,7 +143,7 @@ impl Op for Onnx {
                 };
                 let made = network.run((shape.clone(), row));
                 let (shape, values) = made.map_err(|reason| {
-                    self.fault(format!("cannot take clip `{}`: {reason}", ids[at]))
+                    self.error(format!("cannot take clip `{}`: {reason}", ids[at]))
                 })?;
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                 cx.progress.at(done, ids.len() as u64, "clips");
@@ -153,11 +153,11 @@ impl Op for Onnx {
         let rows = rows?;
         let width = rows.first().map_or(0, Vec::len);
         if width == 0 || rows.iter().any(|row| row.len() != width) {
-            return Err(self.fault("gives no numbers, or not as many for each clip".to_owned()));
+            return Err(self.error("gives no numbers, or not as many for each clip".to_owned()));
         }
         if let Some(at) = rows.iter().position(|row| row.iter().any(|value| !value.is_finite())) {
             return Err(self
-                .fault(format!("gives numbers that are not finite for clip `{}`", ids[at]))
+                .error(format!("gives numbers that are not finite for clip `{}`", ids[at]))
                 .help("check that the features are what the network was trained on"));
         }
         let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
@@ -170,13 +170,13 @@ impl Op for Onnx {
 }
 
 impl Onnx {
-    fn fault(&self, reason: String) -> OpError {
+    fn error(&self, reason: String) -> OpError {
         OpError::param("path", format!("`{}` {reason}", self.path))
     }
 
     fn network(&self, inputs: &Inputs<'_>) -> Result<Box<dyn Network>, OpError> {
         let bytes = inputs.first_file(&self.path)?;
-        let bytes = bytes.ok_or_else(|| self.fault("is not there".to_owned()))?;
+        let bytes = bytes.ok_or_else(|| self.error("is not there".to_owned()))?;
         let output = self.output.as_deref();
         let made: Result<Box<dyn Network>, Refusal> = match self.runtime {
             Runtime::Rten => RtenNetwork::new(bytes, output).map(|made| Box::new(made) as _),
@@ -192,7 +192,7 @@ impl Onnx {
             }
         };
         made.map_err(|refusal| match refusal {
-            Refusal::File(reason) => self.fault(reason),
+            Refusal::File(reason) => self.error(reason),
             Refusal::Output(reason, help) => {
                 OpError::param("output", format!("`{}` {reason}", self.path)).help(help)
             }

@@ -112,10 +112,10 @@ impl ChromaCqt {
                 .help("give each pitch class equally many bands"));
         }
         // Its number of bands is ours of octaves.
-        self.cqt().check_params().map_err(|fault| match fault.param {
-            Some("n_bins") => OpError::param("n_octaves", fault.message)
+        self.cqt().check_params().map_err(|error| match error.param {
+            Some("n_bins") => OpError::param("n_octaves", error.message)
                 .help("use fewer octaves, or a lower `fmin`"),
-            _ => fault,
+            _ => error,
         })
     }
 }

@@ -128,7 +128,7 @@ fn chosen(names: &[String], asked: &[String]) -> Result<Vec<usize>, String> {
                 }
                 own
             }
-            (Err(fault), None) => return Err(fault),
+            (Err(error), None) => return Err(error),
         };
         places.extend(found.into_iter().filter(|at| seen.insert(*at)));
     }
@@ -229,8 +229,8 @@ pub(super) fn read(
     for &at in features {
         let cells = match table.numbers(at, room) {
             Ok(cells) => cells,
-            Err(fault) => {
-                faults.push(fault);
+            Err(error) => {
+                faults.push(error);
                 continue;
             }
         };

@@ -94,35 +94,35 @@ impl Op for Matrix {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let format = self.format()?;
         let bytes = inputs.first_file(&self.path)?;
-        let bytes = bytes.ok_or_else(|| self.fault("is not there".to_owned()))?;
+        let bytes = bytes.ok_or_else(|| self.error("is not there".to_owned()))?;
         cx.stop_if_cancelled()?;
         let set = self.max_unfolded_mib.map(NonZeroU32::get);
         let mut room = SizeLimit::of(bytes.len() as u64, set);
-        let fault = |reason: String| self.fault(reason);
+        let error = |reason: String| self.error(reason);
         let mut notes = Vec::new();
         let table = match format {
             Format::Npy => {
-                return self.outputs(None, vec![npy(&bytes).map_err(fault)?], None, None, notes);
+                return self.outputs(None, vec![npy(&bytes).map_err(error)?], None, None, notes);
             }
             Format::Csv => {
-                let table = CsvTable::read(&bytes).map_err(fault)?;
+                let table = CsvTable::read(&bytes).map_err(error)?;
                 let table = columns::headed(table, self.header, &mut notes);
-                ExternalTable::Csv(table.map_err(fault)?)
+                ExternalTable::Csv(table.map_err(error)?)
             }
-            Format::Parquet => ExternalTable::Parquet(ParquetTable::open(bytes).map_err(fault)?),
+            Format::Parquet => ExternalTable::Parquet(ParquetTable::open(bytes).map_err(error)?),
         };
         cx.stop_if_cancelled()?;
         if table.rows() == 0 {
-            return Err(fault("has no row".to_owned()));
+            return Err(error("has no row".to_owned()));
         }
         let Columns { clip_id, label, group, features } =
-            Columns::of(&table, self, &mut notes).map_err(fault)?;
+            Columns::of(&table, self, &mut notes).map_err(error)?;
         let mut text = |at: Option<usize>| {
-            at.map(|at| table.text(at, &mut room)).transpose().map_err(|reason| self.fault(reason))
+            at.map(|at| table.text(at, &mut room)).transpose().map_err(|reason| self.error(reason))
         };
         let (clip_id, label, group) = (text(clip_id)?, text(label)?, text(group)?);
         let features = columns::read(&table, &features, self.features.is_some(), &mut room);
-        self.outputs(clip_id, features.map_err(fault)?, label, group, notes)
+        self.outputs(clip_id, features.map_err(error)?, label, group, notes)
     }
 }
 
@@ -148,7 +148,7 @@ impl Matrix {
         }
     }
 
-    fn fault(&self, reason: String) -> OpError {
+    fn error(&self, reason: String) -> OpError {
         OpError::param("path", format!("`{}` {reason}", self.path)).help(
             "a row is a clip; every column but `clip_id`, `label` and `group` is a feature, unless \
              `features: [..]`, `clip_id:`, `label:` and `group:` name the columns",
@@ -163,10 +163,10 @@ impl Matrix {
         group: Option<Cells>,
         mut notes: Vec<String>,
     ) -> Result<Outputs, OpError> {
-        let fault = |reason: String| self.fault(reason);
+        let error = |reason: String| self.error(reason);
         let rows = features.first().map_or(0, |(_, cells)| cells.rows());
         let ids = match clip_id {
-            Some(cells) => ids(cells).map_err(fault)?,
+            Some(cells) => ids(cells).map_err(error)?,
             None => (0..rows).map(|row| row.to_string()).collect(),
         };
         let mut faults = Vec::new();
@@ -175,11 +175,11 @@ impl Matrix {
             notes.extend(merged(name, cells, &ids));
         }
         if !faults.is_empty() {
-            return Err(fault(listed(&faults)).help("every feature must be a finite number"));
+            return Err(error(listed(&faults)).help("every feature must be a finite number"));
         }
         let (width, values) = side_by_side(features);
         if width == 0 || rows == 0 {
-            return Err(fault("holds no number".to_owned()));
+            return Err(error("holds no number".to_owned()));
         }
         let table = Table::new().with_text("clip_id", ids.iter().cloned());
         let mut matrix =

@@ -114,8 +114,8 @@ pub(super) fn images<S>(
         |row, decoder, (mono, clip, resampling, own), out| {
             cx.stop_if_cancelled()?;
             let rate = decoder.sample_rate;
-            if let Err(fault) = decoder.mono(waveforms.frames_at(rate), mono) {
-                return Ok(Err(fault));
+            if let Err(error) = decoder.mono(waveforms.frames_at(rate), mono) {
+                return Ok(Err(error));
             }
             let loaded = waveforms.load((rate, mono), resampling, clip);
             loaded.map_err(|why| OpError::data(format!("clip `{}`: {why}", ids[row])))?;

@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn refuses_what_is_no_matrix() {
         let says = |bytes: &[u8], expected: &str| {
-            let fault = read_matrix(bytes).expect_err("no matrix");
-            assert!(fault.contains(expected), "{fault}");
+            let error = read_matrix(bytes).expect_err("no matrix");
+            assert!(error.contains(expected), "{error}");
         };
         says(b"clip,1,2", "not a whole NPY file");
         says(&npy(&[1, 1, 1], Order::C, &[1.0_f32]), "3 axes");

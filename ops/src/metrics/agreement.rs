@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(table.text("first").expect("names"), ["a"]);
         assert_eq!(table.ints("clips").expect("counts"), [3]);
         assert_eq!(table.reals("ari").expect("numbers"), [1.0]);
-        let fault = run(&first, &labels(&[("x", 0)])).expect_err("nothing in common");
-        assert!(fault.message.contains("`a` and `b` have no clip in common"), "{fault}");
+        let error = run(&first, &labels(&[("x", 0)])).expect_err("nothing in common");
+        assert!(error.message.contains("`a` and `b` have no clip in common"), "{error}");
     }
 }

@@ -189,14 +189,14 @@ pub const fn op<O: Op>() -> Entry {
         schema: ParamSchema::of::<O>,
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);
-            let op = parsed.map_err(|fault| ParamError {
-                path: fault
+            let op = parsed.map_err(|error| ParamError {
+                path: error
                     .path()
                     .iter()
                     .map(|part| part.to_string())
                     .filter(|part| part != "?")
                     .collect(),
-                message: fault.inner().to_string(),
+                message: error.inner().to_string(),
             })?;
             Ok(Box::new(op))
         },

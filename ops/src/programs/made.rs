@@ -270,8 +270,8 @@ mod tests {
     }
 
     fn refused(kind: Kind, table: Table, reason: &str) {
-        let fault = made(kind, table).expect_err(reason);
-        assert!(fault.contains(reason), "{fault}");
+        let error = made(kind, table).expect_err(reason);
+        assert!(error.contains(reason), "{error}");
     }
 
     #[test]

@@ -48,12 +48,12 @@ fn check_side(pixels: f64) -> Result<(), Fault> {
 
 fn check_png(bytes: &[u8]) -> Result<(), Fault> {
     const HELP: &str = "write a PNG there, or `svg` in `outputs` if the program draws that";
-    let fault = |fault: png::DecodingError| (format!("is no PNG that can be read: {fault}"), HELP);
+    let error = |error: png::DecodingError| (format!("is no PNG that can be read: {error}"), HELP);
     let limits = png::Limits { bytes: 64 << 20 };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    let mut reader = decoder.read_info().map_err(fault)?;
+    let mut reader = decoder.read_info().map_err(error)?;
     let (width, height) = reader.info().size();
     check_side(f64::from(width.max(height)))?;
     let pixels = u64::from(width) * u64::from(height);
@@ -62,7 +62,7 @@ fn check_png(bytes: &[u8]) -> Result<(), Fault> {
         return Err((message, SMALLER));
     }
     // A file that is cut short has a whole header.
-    while reader.next_row().map_err(fault)?.is_some() {}
+    while reader.next_row().map_err(error)?.is_some() {}
     Ok(())
 }
 
@@ -84,7 +84,7 @@ fn check_svg(bytes: &[u8]) -> Result<(), Fault> {
         Err(roxmltree::Error::NodesLimitReached) => {
             return Err((format!("has more than {MOST_NODES} elements"), FEWER));
         }
-        parsed => parsed.map_err(|fault| not(&fault.to_string()))?,
+        parsed => parsed.map_err(|error| not(&error.to_string()))?,
     };
     let root = document.root_element();
     let name = root.tag_name();
@@ -139,8 +139,8 @@ mod tests {
     }
 
     fn refused(format: PictureFormat, bytes: &[u8], why: &str) {
-        let (fault, _) = artifact(format, bytes.to_vec()).expect_err(why);
-        assert!(fault.contains(why), "{fault}");
+        let (error, _) = artifact(format, bytes.to_vec()).expect_err(why);
+        assert!(error.contains(why), "{error}");
     }
 
     #[test]

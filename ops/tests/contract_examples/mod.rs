@@ -73,7 +73,7 @@ impl Example {
 /// The op with these parameters.
 pub fn parse(entry: &Entry, params: &Map<String, Value>) -> Box<dyn AnyOp> {
     let parsed = entry.parse(Value::Object(params.clone()));
-    parsed.unwrap_or_else(|fault| panic!("{}: {fault:?}", entry.name))
+    parsed.unwrap_or_else(|error| panic!("{}: {error:?}", entry.name))
 }
 
 /// Runs an op without a store.

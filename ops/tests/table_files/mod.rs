@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// A file of the fixtures.
 pub fn bytes(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/fixtures/tables/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// Runs an op on a file of these bytes.
@@ -27,7 +27,7 @@ pub fn run_at(
     mut params: Value,
 ) -> Result<Outputs, OpError> {
     params["path"] = path.to_str().expect("text").into();
-    let op = find(op).expect("an op").parse(params).map_err(|fault| fault.message);
+    let op = find(op).expect("an op").parse(params).map_err(|error| error.message);
     let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
     let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
     let files = [FileEntry { name, path, digest, size }];
@@ -47,7 +47,7 @@ pub fn matrix(name: &str, params: Value) -> Result<Outputs, OpError> {
 
 /// The message of the error, which has advice.
 #[allow(dead_code, reason = "not every test that shares this file needs it")]
-pub fn fault(result: Result<Outputs, OpError>) -> String {
+pub fn error(result: Result<Outputs, OpError>) -> String {
     let error = result.expect_err("a fault");
     assert!(error.help.is_some(), "no advice: {error}");
     error.message

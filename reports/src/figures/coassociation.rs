@@ -73,26 +73,26 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
 
 /// The points in the order in which the tree of merges holds them.
 fn leaves(left: &[i64], right: &[i64], n: usize) -> Result<Vec<usize>, String> {
-    let fault = || "its merges do not make a tree".to_owned();
+    let error = || "its merges do not make a tree".to_owned();
     if left.len() + 1 != n || right.len() != left.len() {
-        return Err(fault());
+        return Err(error());
     }
     let mut waiting = vec![(n + left.len()).saturating_sub(1) as i64];
     let mut order = Vec::with_capacity(n);
     while let Some(node) = waiting.pop() {
-        let place = usize::try_from(node).map_err(|_| fault())?;
+        let place = usize::try_from(node).map_err(|_| error())?;
         if order.len() >= n {
-            return Err(fault());
+            return Err(error());
         }
         match place.checked_sub(n) {
             None => order.push(place),
             Some(merge) if merge < left.len() && left[merge] < node && right[merge] < node => {
                 waiting.extend([right[merge], left[merge]]);
             }
-            Some(_) => return Err(fault()),
+            Some(_) => return Err(error()),
         }
     }
     let mut seen = vec![false; n];
     order.iter().for_each(|at| seen[*at] = true);
-    if order.len() == n && seen.into_iter().all(|it| it) { Ok(order) } else { Err(fault()) }
+    if order.len() == n && seen.into_iter().all(|it| it) { Ok(order) } else { Err(error()) }
 }

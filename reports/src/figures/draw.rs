@@ -64,7 +64,7 @@ pub fn render(
     };
     let inputs = match digests(figure, record) {
         Ok(inputs) => inputs,
-        Err(fault) => return Ok(Err(fault)),
+        Err(error) => return Ok(Err(error)),
     };
     // A figure without input roles shows the scores of the whole sweep.
     let by_scores = kind.roles.is_empty();
@@ -81,7 +81,7 @@ pub fn render(
     }
     let rendered = match drawn(figure, kind, inputs, record, store)? {
         Ok(drawn) => finish(drawn, has_pdf),
-        Err(fault) => return Ok(Err(fault)),
+        Err(error) => return Ok(Err(error)),
     };
     // If it cannot be kept, the figure is drawn again next time.
     let text = serde_json::to_vec(&rendered).expect("a figure always serialises");
@@ -107,7 +107,7 @@ pub fn pdf(
     };
     let inputs = match digests(figure, record) {
         Ok(inputs) => inputs,
-        Err(fault) => return Ok(Err(fault)),
+        Err(error) => return Ok(Err(error)),
     };
     let drawn = drawn(figure, kind, inputs, record, store)?;
     Ok(drawn.map(|drawn| pdf::file(&drawn.scene.headed())))
@@ -139,8 +139,8 @@ fn drawn(
     if kind.roles.is_empty() {
         source.table = swept(figure, record, store);
         source.shown = record.sweep.iter().flat_map(|sweep| sweep.shown.clone()).collect();
-        if let Some(fault) = source.table.lost.take() {
-            return Err(fault);
+        if let Some(error) = source.table.lost.take() {
+            return Err(error);
         }
         source.table.rows.iter_mut().for_each(|row| shown(&mut row.name));
     }

@@ -62,7 +62,7 @@ fn picture(
 ) -> Result<Result<Shown, String>, StoreError> {
     let inputs = match draw::digests(figure, record) {
         Ok(inputs) => inputs,
-        Err(fault) => return Ok(Err(fault)),
+        Err(error) => return Ok(Err(error)),
     };
     let Some((_, words, digest)) = inputs.values().flatten().next() else {
         return Ok(Err("nothing was given for `of`".to_owned()));

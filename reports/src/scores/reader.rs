@@ -65,8 +65,8 @@ impl Reader<'_> {
                     read.add(row.seed, scores.clone());
                     None
                 }
-                Err((why, fault)) => {
-                    lost = lost.or(fault.take());
+                Err((why, error)) => {
+                    lost = lost.or(error.take());
                     Some(why.clone())
                 }
             };
@@ -114,10 +114,10 @@ impl Reader<'_> {
         let step =
             self.steps.get(name).ok_or_else(|| ("there is no such step".to_owned(), None))?;
         let digest = output(step, Kind::Scores).ok_or_else(|| (step.reason.clone(), None))?;
-        let artifact = self.store.get(digest).map_err(|fault| (fault.to_string(), Some(fault)))?;
+        let artifact = self.store.get(digest).map_err(|error| (error.to_string(), Some(error)))?;
         let scores = artifact.as_table().map(|table| metric::scores(table, self.known));
         let scores = scores.unwrap_or_else(|| Err("is no table".to_owned()));
-        let scores = scores.map_err(|fault| (format!("the artifact {fault}"), None))?;
+        let scores = scores.map_err(|error| (format!("the artifact {error}"), None))?;
         let text = |name: &str| artifact.meta.get(name).and_then(Value::as_str).map(str::to_owned);
         let count = scores.iter().find(|score| score.metric.name == "n_clips");
         let clips = Clips {
@@ -149,7 +149,7 @@ impl Reader<'_> {
                     draws.entry(score.metric.name.into_owned()).or_default().push(score.value);
                 }
             }
-            Some(Err((_, Some(fault)))) => *lost = lost.take().or(Some(fault)),
+            Some(Err((_, Some(error)))) => *lost = lost.take().or(Some(error)),
             _ => {}
         }
     }

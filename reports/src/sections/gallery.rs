@@ -23,11 +23,11 @@ pub fn blocks(
         let name = figures::file_name(index, figure);
         let shown = match figures::show(figure, record, store)? {
             Ok(shown) => shown,
-            Err(fault) => {
+            Err(error) => {
                 let title = figure.title.clone();
                 let title = title.unwrap_or_else(|| default_title(&figure.figure));
                 let text =
-                    Text::new().strong(title).plain(format!(" could not be drawn: {fault}."));
+                    Text::new().strong(title).plain(format!(" could not be drawn: {error}."));
                 blocks.push(Block::Paragraph(text));
                 continue;
             }

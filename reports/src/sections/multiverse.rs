@@ -24,8 +24,8 @@ pub fn blocks(
         return Ok((Vec::new(), None));
     };
     let mut all = ScoreTable::read_with(record, store, |_| None, true);
-    if let Some(fault) = all.lost.take() {
-        return Err(fault);
+    if let Some(error) = all.lost.take() {
+        return Err(error);
     }
     let csv = results::csv(record, &all.rows);
     let Some(metric) = all.headline().cloned() else { return Ok((Vec::new(), Some(csv))) };
@@ -126,8 +126,8 @@ pub(crate) fn strongest_rival(
         return Ok(None);
     }
     let mut all = ScoreTable::read_with(record, store, |_| None, true);
-    if let Some(fault) = all.lost.take() {
-        return Err(fault);
+    if let Some(error) = all.lost.take() {
+        return Err(error);
     }
     let rows = by_name(&all.rows);
     let Some((_, own)) = rows.iter().find(|(title, _)| *title == best) else { return Ok(None) };

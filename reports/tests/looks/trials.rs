@@ -83,10 +83,10 @@ fn figures_have_the_size_the_colours_and_the_names_that_are_asked_for() {
     let pdf = String::from_utf8_lossy(styled.pdf.as_deref().expect("a PDF")).into_owned();
     assert!(pdf.contains("/MediaBox [0 0 240.9") && pdf.contains(" 198.4"), "in points");
     let narrow = study.draw("scatter", &inputs, json!({"width": 20.0, "font_size": 20.0}));
-    let fault = narrow.expect_err("no room");
+    let error = narrow.expect_err("no room");
     assert!(
-        fault.starts_with("its width has to be ") && fault.ends_with("of this size"),
-        "{fault}"
+        error.starts_with("its width has to be ") && error.ends_with("of this size"),
+        "{error}"
     );
 }
 

@@ -137,8 +137,8 @@ pub fn serve(study: &Path, port: u16) -> Option<Server> {
         Ok(server) => {
             info!("the page is served at http://{}/ on this machine alone", server.address)
         }
-        Err(fault) => {
-            let why = plain(fault);
+        Err(error) => {
+            let why = plain(error);
             warn!("the page is not served: port {port} of 127.0.0.1 cannot be had: {why}");
         }
     }

@@ -153,9 +153,9 @@ fn a_server_without_an_end_is_left_where_the_file_ends() {
     assert_eq!(fs::read(&file).expect("a file"), content());
     fs::remove_file(&file).expect("removed");
     let sizeless = server_of(vec![Answer::NoLength]);
-    let fault =
+    let error =
         fetch(&sizeless.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no end");
-    assert!(fault.message.contains("more than 1000000 bytes and no end"), "{fault}");
+    assert!(error.message.contains("more than 1000000 bytes and no end"), "{error}");
     let kept = fs::metadata(dir.path().join("data.zip.part")).map_or(0, |part| part.len());
     assert_eq!(kept, 0, "it is not kept");
 }

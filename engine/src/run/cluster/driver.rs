@@ -60,7 +60,7 @@ pub(super) struct Driver<'a> {
     missing: Mutex<Vec<usize>>,
     /// The hosts that workers have left alone, and why.
     excluded: Mutex<BTreeMap<String, String>>,
-    fault: Mutex<Option<String>>,
+    error: Mutex<Option<String>>,
     has_left: AtomicBool,
     /// True once the run has ended.
     ended: AtomicBool,
@@ -90,7 +90,7 @@ pub fn execute(
     }
     match Driver::new(plan, cluster, results) {
         Ok(driver) => driver.follow(run, cancel, cluster),
-        Err(fault) => run::execute(plan, run, &Stopped).with_fault(fault),
+        Err(error) => run::execute(plan, run, &Stopped).with_error(error),
     }
 }
 
@@ -107,7 +107,7 @@ impl<'a> Driver<'a> {
     fn new(plan: &'a Plan<'a>, cluster: &'a Cluster, results: &Results) -> Result<Self, String> {
         let work = Work::of(plan, &cluster.set, results, &cluster.profile);
         let digest = work.digest();
-        let of_store = |fault: cache::StoreError| fault.to_string();
+        let of_store = |error: cache::StoreError| error.to_string();
         let assigned = assign(plan, &cluster.profile).map_err(|errors| {
             errors.first().map_or_else(String::new, |error| error.message.clone())
         })?;
@@ -144,7 +144,7 @@ impl<'a> Driver<'a> {
             state: Mutex::new(state),
             missing: Mutex::default(),
             excluded: Mutex::default(),
-            fault: Mutex::default(),
+            error: Mutex::default(),
             has_left: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             is_slurm_silent: AtomicBool::new(false),
@@ -164,7 +164,7 @@ impl<'a> Driver<'a> {
             self.ended.store(true, Ordering::Relaxed);
             outcome
         });
-        let fault = self.fault.lock().expect(NO_PANIC).take();
+        let error = self.error.lock().expect(NO_PANIC).take();
         let interrupted = cancel.is_cancelled();
         if self.has_left.load(Ordering::Relaxed) {
             let note = "the workers go on; the same command follows them and writes the report";
@@ -177,15 +177,15 @@ impl<'a> Driver<'a> {
         }
         // Workers leave by themselves; those that wait in the queue do not, but have nothing to do when they start.
         let _ = self.folder.stop();
-        if self.is_slurm_silent.load(Ordering::Relaxed) && !interrupted && fault.is_none() {
+        if self.is_slurm_silent.load(Ordering::Relaxed) && !interrupted && error.is_none() {
             return outcome;
         }
         let cancelled = slurm::cancel(&self.name);
-        if let Some(refusal) = cancelled.err().filter(|_| interrupted || fault.is_some()) {
+        if let Some(refusal) = cancelled.err().filter(|_| interrupted || error.is_some()) {
             warn!("{}", refusal.message);
         }
-        match fault {
-            Some(fault) => outcome.with_fault(fault),
+        match error {
+            Some(error) => outcome.with_error(error),
             None => outcome,
         }
     }
@@ -211,8 +211,8 @@ impl<'a> Driver<'a> {
                         return;
                     }
                 }
-                Err(fault) => {
-                    *self.fault.lock().expect(NO_PANIC) = Some(fault);
+                Err(error) => {
+                    *self.error.lock().expect(NO_PANIC) = Some(error);
                     return;
                 }
             }
@@ -326,7 +326,7 @@ impl Peers for Driver<'_> {
     }
 
     fn is_over(&self, _idle: Duration) -> bool {
-        self.fault.lock().expect(NO_PANIC).is_some() || self.has_left.load(Ordering::Relaxed)
+        self.error.lock().expect(NO_PANIC).is_some() || self.has_left.load(Ordering::Relaxed)
     }
 
     fn only_follows(&self) -> bool {

@@ -218,12 +218,12 @@ fn call_unless(
     input: Option<&str>,
     stop: impl Fn() -> bool,
 ) -> Result<String, Refusal> {
-    let lost = |fault: io::Error| {
-        let message = match fault.kind() {
+    let lost = |error: io::Error| {
+        let message = match error.kind() {
             io::ErrorKind::NotFound => format!(
                 "there is no program `{program}` here; this must be a node from which jobs can be submitted"
             ),
-            _ => format!("`{program}` cannot be started: {}", cache::store::plain(&fault)),
+            _ => format!("`{program}` cannot be started: {}", cache::store::plain(&error)),
         };
         Refusal { message, is_final: true }
     };

@@ -86,7 +86,7 @@ pub fn work(
         .frozen()
         .ok_or_else(|| format!("there is no plan in `{}`", folder.path("").display()))?;
     store.share();
-    let name = store.name().map_err(|fault| fault.to_string())?;
+    let name = store.name().map_err(|error| error.to_string())?;
     let host =
         fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     send(folder, &name, &Event::Joined { host: host.clone(), job: task.job.clone() });
@@ -104,12 +104,12 @@ pub fn work(
         return Err(refuse(format!("this node does not see `{}`", file.path.display())));
     }
     let sets: Result<Vec<_>, _> = work.set.iter().map(|set| set.parse()).collect();
-    let sets = sets.map_err(|fault| refuse(format!("a `--set` of the plan: {fault}")))?;
+    let sets = sets.map_err(|error| refuse(format!("a `--set` of the plan: {error}")))?;
     let (path, text, included) = (work.path.clone(), work.text.clone(), work.included.clone());
     let source = SourceText { path, text, included };
     let loaded = spec::load_kept(&source, &sets, &work.results());
     let (mut pipeline, _) =
-        loaded.map_err(|faults| refuse(format!("the plan's pipeline: {faults}")))?;
+        loaded.map_err(|diagnostics| refuse(format!("the plan's pipeline: {diagnostics}")))?;
     let machine = Machine::detect();
     let cuda = || machine.cuda(0).unwrap_or_else(|_| Machine::of_workers());
     place(&mut pipeline, &work.on_gpu, cuda);

@@ -104,8 +104,8 @@ impl<'s> Draws<'s> {
         let message = format!(
             "`{name}` asks for {n} points, but only {found} different {others} can be drawn: all of them are run"
         );
-        let fault = Diagnostic::warning("spec::sweep", message);
-        reader.cx.push(fault.at_key(key, "the space is exhausted before `n`"));
+        let error = Diagnostic::warning("spec::sweep", message);
+        reader.cx.push(error.at_key(key, "the space is exhausted before `n`"));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::spec::{
     node::{Key, Node, Value},
     points::{Point, Reader},
     search::History,
-    sweep::fault,
+    sweep::error,
 };
 
 /// Successive halving: all points with a little of the resource, one in `eta` of them with `eta`
@@ -62,7 +62,7 @@ impl Sampler for Halving {
         let (from, to) = (settings.count("from")?.clone(), settings.count("to")?.0);
         if to < from.0 {
             let message = format!("`to` is {to}, which is less than `from`, {}", from.0);
-            reader.cx.push(fault(message).at_key(key, "rungs grow"));
+            reader.cx.push(error(message).at_key(key, "rungs grow"));
             return None;
         }
         let eta = settings.count("eta").map_or(3, |(eta, _)| *eta);
@@ -74,7 +74,7 @@ impl Sampler for Halving {
         if let Some(place) = reader.excludes(resource) {
             let name = &reader.axes[resource].key.name;
             let message = format!("`{name}` grows from rung to rung and cannot be excluded");
-            reader.cx.push(fault(message).label(place, "`halving` gives it its values"));
+            reader.cx.push(error(message).label(place, "`halving` gives it its values"));
             return None;
         }
         let mut draws = Draws::new(reader, &self.settings);

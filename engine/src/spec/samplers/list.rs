@@ -5,7 +5,7 @@ use crate::spec::{
     node::{Key, Node, Value},
     points::{Point, Reader},
     search::History,
-    sweep::{MOST, fault},
+    sweep::{MOST, error},
 };
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ impl Sampler for List {
             Value::Faulty => return None,
             _ => {
                 reader.cx.push(
-                    fault("`list` must be a list of points")
+                    error("`list` must be a list of points")
                         .at_key(key, format!("this is {}", node.describe_or_empty()))
                         .help("write `list: [{ STEP.PARAMETER: 1 }, { STEP.PARAMETER: 4 }]`"),
                 );
@@ -46,7 +46,7 @@ impl Sampler for List {
             let Some(point) = reader.whole_point(item) else { continue };
             if let Some(first) = given.insert(point.clone(), item.span.clone()) {
                 reader.cx.push(
-                    fault("this point is given twice")
+                    error("this point is given twice")
                         .label(item.span.clone(), "again here")
                         .label(first, "first given here"),
                 );

@@ -5,7 +5,7 @@ use crate::{
     spec::{
         node::{Key, Node},
         points::Reader,
-        sweep::{MOST, fault},
+        sweep::{MOST, error},
     },
     ui::{
         diagnostic::{Diagnostic, listed, quote},
@@ -91,7 +91,7 @@ impl SamplerSettings {
                 let example = S::DOC.rsplit('`').nth(1).unwrap_or(EXAMPLE);
                 let help = format!("write `{}: {example}`", key.name);
                 let remark = format!("without {}", listed(&lacking, "and"));
-                reader.cx.push(fault(message).at_key(key, remark).help(help));
+                reader.cx.push(error(message).at_key(key, remark).help(help));
             }
         }
         let (mut counts, mut over, mut parameter) = (BTreeMap::new(), Vec::new(), None);
@@ -167,7 +167,7 @@ fn distribution(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<Param
         Some(Err(message)) => {
             let help =
                 "write a list of values, `uniform(0, 1)`, `loguniform(0.1, 10)` or `int(4, 40)`";
-            reader.cx.push(fault(message).at(&node, "not a range").help(help));
+            reader.cx.push(error(message).at(&node, "not a range").help(help));
             None
         }
     }
@@ -178,7 +178,7 @@ fn varies(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<usize> {
     let Some(name) = node.text().map(str::to_owned) else {
         let message = format!("`{}` must be the name of a parameter", key.name);
         let remark = format!("this is {}", node.describe_or_empty());
-        reader.cx.push(fault(message).at_key(key, remark).help("write `STEP.PARAMETER`"));
+        reader.cx.push(error(message).at_key(key, remark).help("write `STEP.PARAMETER`"));
         return None;
     };
     reader.add_axis(&Key { name, span: node.span.clone(), origin: node.origin.clone() })

@@ -9,7 +9,7 @@ use crate::spec::{
     node::{Key, Node},
     points::Reader,
     search::History,
-    sweep::fault,
+    sweep::error,
 };
 use ops::{Purpose, Random};
 
@@ -28,7 +28,7 @@ impl Sampler for Sobol {
         if count > SOBOL_DIMENSIONS {
             let message = format!("`sobol` varies at most {SOBOL_DIMENSIONS} parameters");
             reader.cx.push(
-                fault(message)
+                error(message)
                     .at_key(key, format!("these are {count}"))
                     .help("`random` varies any number"),
             );

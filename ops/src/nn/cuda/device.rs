@@ -2,7 +2,7 @@
 
 use super::data_set::DataSets;
 use super::driver::{Address, Bench, CudaError, Driver, Event, Launch, Memory, Recording};
-use super::listing::{GpuInfo, fault, info, init, taken};
+use super::listing::{GpuInfo, driver_error, info, init, taken};
 use super::nvrtc::Nvrtc;
 use super::shared_memory;
 use super::source::Unit;
@@ -68,12 +68,13 @@ impl Gpu {
         // SAFETY: the device was given by the driver; its primary context stays until `drop`.
         unsafe {
             let context = result::primary_ctx::retain(device)
-                .map_err(|error| taken(fault("cuDevicePrimaryCtxRetain", &error)))?;
-            result::ctx::set_current(context).map_err(|error| fault("cuCtxSetCurrent", &error))?;
+                .map_err(|error| taken(driver_error("cuDevicePrimaryCtxRetain", &error)))?;
+            result::ctx::set_current(context)
+                .map_err(|error| driver_error("cuCtxSetCurrent", &error))?;
         }
         let open = || {
             result::stream::create(result::stream::StreamKind::NonBlocking)
-                .map_err(|error| fault("cuStreamCreate", &error))
+                .map_err(|error| driver_error("cuStreamCreate", &error))
         };
         let (stream, side_stream) = (open()?, open()?);
         Ok(Self {
@@ -97,17 +98,17 @@ impl Gpu {
     fn wait(&self) -> Result<(), CudaError> {
         // SAFETY: the stream lives as long as `self`.
         unsafe { result::stream::synchronize(self.stream) }
-            .map_err(|error| fault("cuStreamSynchronize", &error))
+            .map_err(|error| driver_error("cuStreamSynchronize", &error))
     }
 
     /// Records an event after what was launched on a stream so far.
     fn record_event(&mut self, stream: sys::CUstream) -> Result<Event, CudaError> {
         let event = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
-            .map_err(|error| fault("cuEventCreate", &error))?;
+            .map_err(|error| driver_error("cuEventCreate", &error))?;
         self.events.push(event);
         // SAFETY: event and stream live as long as `self`.
         unsafe { result::event::record(event, stream) }
-            .map_err(|error| fault("cuEventRecord", &error))?;
+            .map_err(|error| driver_error("cuEventRecord", &error))?;
         Ok(Event(self.events.len() - 1))
     }
 
@@ -116,7 +117,7 @@ impl Gpu {
         let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
         // SAFETY: event and stream live as long as `self`.
         unsafe { result::stream::wait_event(stream, self.events[event.0], flags) }
-            .map_err(|error| fault("cuStreamWaitEvent", &error))
+            .map_err(|error| driver_error("cuStreamWaitEvent", &error))
     }
 }
 
@@ -126,7 +127,8 @@ impl Driver for Gpu {
     }
 
     fn free_bytes(&self) -> Result<u64, CudaError> {
-        let (free, _) = result::mem_get_info().map_err(|error| fault("cuMemGetInfo", &error))?;
+        let (free, _) =
+            result::mem_get_info().map_err(|error| driver_error("cuMemGetInfo", &error))?;
         Ok(free as u64)
     }
 
@@ -142,13 +144,15 @@ impl Driver for Gpu {
             let cubin = cubin?;
             // SAFETY: the bytes are a whole cubin and outlive the call; names end with a zero.
             unsafe {
-                let module = result::module::load_data(cubin.as_ptr().cast())
-                    .map_err(|error| fault(&format!("cuModuleLoadData {}", unit.name), &error))?;
+                let module = result::module::load_data(cubin.as_ptr().cast()).map_err(|error| {
+                    driver_error(&format!("cuModuleLoadData {}", unit.name), &error)
+                })?;
                 self.modules.push(module);
                 for name in &unit.kernels {
                     let text = CString::new(name.as_str()).expect("names hold no zero byte");
-                    let function = result::module::get_function(module, text)
-                        .map_err(|error| fault(&format!("cuModuleGetFunction {name}"), &error))?;
+                    let function = result::module::get_function(module, text).map_err(|error| {
+                        driver_error(&format!("cuModuleGetFunction {name}"), &error)
+                    })?;
                     self.kernels.insert(name.clone(), function);
                 }
             }
@@ -159,7 +163,7 @@ impl Driver for Gpu {
     fn reserve(&mut self, bytes: u64) -> Result<Address, CudaError> {
         // SAFETY: the memory is not read before it is written.
         let at = unsafe { result::malloc_sync(bytes as usize) }
-            .map_err(|error| fault(&format!("cuMemAlloc of {bytes} bytes"), &error))?;
+            .map_err(|error| driver_error(&format!("cuMemAlloc of {bytes} bytes"), &error))?;
         self.memory.push(at);
         Ok(Address(at))
     }
@@ -179,7 +183,7 @@ impl Driver for Gpu {
         // SAFETY: the trainer's layout keeps the bytes within reserved memory; from pageable
         // memory the call returns when the bytes have been read.
         unsafe { result::memcpy_htod_async(to.0, bytes, self.stream) }
-            .map_err(|error| fault("cuMemcpyHtoDAsync", &error))
+            .map_err(|error| driver_error("cuMemcpyHtoDAsync", &error))
     }
 
     unsafe fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
@@ -189,7 +193,7 @@ impl Driver for Gpu {
         // SAFETY: the trainer's layout keeps the bytes within reserved memory; they are not read
         // before the stream is synchronised.
         unsafe { result::memcpy_dtoh_async(bytes, from.0, self.stream) }
-            .map_err(|error| fault("cuMemcpyDtoHAsync", &error))?;
+            .map_err(|error| driver_error("cuMemcpyDtoHAsync", &error))?;
         self.wait()
     }
 
@@ -205,7 +209,7 @@ impl Driver for Gpu {
         // SAFETY: the arguments fit the kernel's signature, which the tests check with the same
         // launches of the same kernels; the driver copies them during the call.
         unsafe { result::launch_kernel(function, blocks, threads, 0, stream, &mut args) }
-            .map_err(|error| fault(&format!("cuLaunchKernel {name}"), &error))
+            .map_err(|error| driver_error(&format!("cuLaunchKernel {name}"), &error))
     }
 
     fn begin_side_stream(&mut self) -> Result<(), CudaError> {
@@ -227,20 +231,20 @@ impl Driver for Gpu {
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream lives and is not the default one.
         unsafe { result::stream::begin_capture(self.stream, mode) }
-            .map_err(|error| fault("cuStreamBeginCapture", &error))
+            .map_err(|error| driver_error("cuStreamBeginCapture", &error))
     }
 
     fn recorded(&mut self) -> Result<Recording, CudaError> {
         // SAFETY: the stream lives; the graph is destroyed once it has an executable form.
         unsafe {
             let graph = result::stream::end_capture(self.stream)
-                .map_err(|error| fault("cuStreamEndCapture", &error))?;
+                .map_err(|error| driver_error("cuStreamEndCapture", &error))?;
             let flags = sys::CUgraphInstantiate_flags_enum(0);
             let made = result::graph::instantiate(graph, flags)
-                .map_err(|error| fault("cuGraphInstantiate", &error));
+                .map_err(|error| driver_error("cuGraphInstantiate", &error));
             let destroyed = result::graph::destroy(graph);
             self.graphs.push(made?);
-            destroyed.map_err(|error| fault("cuGraphDestroy", &error))?;
+            destroyed.map_err(|error| driver_error("cuGraphDestroy", &error))?;
         }
         Ok(Recording(self.graphs.len() - 1))
     }
@@ -248,7 +252,7 @@ impl Driver for Gpu {
     fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
         // SAFETY: graph and stream live as long as `self`.
         unsafe { result::graph::launch(self.graphs[recording.0], self.stream) }
-            .map_err(|error| fault("cuGraphLaunch", &error))
+            .map_err(|error| driver_error("cuGraphLaunch", &error))
     }
 
     fn bench(&self) -> Option<Bench> {

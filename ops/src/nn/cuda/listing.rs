@@ -33,7 +33,7 @@ impl GpuInfo {
     }
 }
 
-pub(super) fn fault(call: &str, error: &DriverError) -> CudaError {
+pub(super) fn driver_error(call: &str, error: &DriverError) -> CudaError {
     let name = error.error_name().map(|name| name.to_string_lossy().into_owned());
     let words = error.error_string().map(|words| words.to_string_lossy().into_owned());
     let detail = format!(
@@ -69,27 +69,28 @@ pub(super) fn init(driver: &Path) -> Result<(), CudaError> {
             "NVIDIA's driver does not open, or is not visible in this container",
         ));
     }
-    result::init().map_err(|error| fault("cuInit", &error))
+    result::init().map_err(|error| driver_error("cuInit", &error))
 }
 
 pub(super) fn info(ordinal: i32) -> Result<(sys::CUdevice, GpuInfo), CudaError> {
     let device = result::device::get(ordinal)
-        .map_err(|error| fault(&format!("cuDeviceGet {ordinal}"), &error))?;
+        .map_err(|error| driver_error(&format!("cuDeviceGet {ordinal}"), &error))?;
     let get = |attribute| {
         // SAFETY: the device was just given by the driver.
         unsafe { result::device::get_attribute(device, attribute) }
-            .map_err(|error| fault("cuDeviceGetAttribute", &error))
+            .map_err(|error| driver_error("cuDeviceGetAttribute", &error))
     };
     let mut version = 0;
     // SAFETY: the call writes one integer.
     unsafe { sys::cuDriverGetVersion(&raw mut version) }
         .result()
-        .map_err(|error| fault("cuDriverGetVersion", &error))?;
+        .map_err(|error| driver_error("cuDriverGetVersion", &error))?;
     // SAFETY: the device was just given by the driver.
     let memory = unsafe { result::device::total_mem(device) }
-        .map_err(|error| fault("cuDeviceTotalMem", &error))?;
+        .map_err(|error| driver_error("cuDeviceTotalMem", &error))?;
     let info = GpuInfo {
-        name: result::device::get_name(device).map_err(|error| fault("cuDeviceGetName", &error))?,
+        name: result::device::get_name(device)
+            .map_err(|error| driver_error("cuDeviceGetName", &error))?,
         capability: (
             get(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
             get(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
@@ -108,8 +109,8 @@ pub(super) fn info(ordinal: i32) -> Result<(sys::CUdevice, GpuInfo), CudaError> 
 pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
     let all = || -> Result<Vec<GpuInfo>, CudaError> {
         init(driver)?;
-        let count =
-            result::device::get_count().map_err(|error| fault("cuDeviceGetCount", &error))?;
+        let count = result::device::get_count()
+            .map_err(|error| driver_error("cuDeviceGetCount", &error))?;
         (0..count).map(|ordinal| info(ordinal).map(|(_, info)| info)).collect()
     };
     all().map_err(|error| error.to_string())

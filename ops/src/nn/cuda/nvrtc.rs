@@ -52,7 +52,7 @@ impl Nvrtc {
         // SAFETY: the file is a shared library that was installed as NVRTC; opening it runs its
         // initialisers, as in every program linked to it.
         let library = unsafe { Library::new(path) }
-            .map_err(|fault| CudaError::new(call(), fault.to_string()))?;
+            .map_err(|error| CudaError::new(call(), error.to_string()))?;
         let _builtins = builtins(path);
         let nvrtc = Self { path: path.to_owned(), library, _builtins };
         nvrtc.version().map(|_| nvrtc)
@@ -65,7 +65,7 @@ impl Nvrtc {
     unsafe fn function<F: Copy>(&self, name: &str) -> Result<F, CudaError> {
         // SAFETY: the caller vouches for the type; the library lives as long as `self`.
         let symbol = unsafe { self.library.get::<F>(name.as_bytes()) };
-        symbol.map(|symbol| *symbol).map_err(|fault| CudaError::new(name, fault.to_string()))
+        symbol.map(|symbol| *symbol).map_err(|error| CudaError::new(name, error.to_string()))
     }
 
     fn check(&self, call: &str, code: c_int) -> Result<(), CudaError> {

@@ -2,7 +2,7 @@
 
 use super::data_set::DataSets;
 use super::driver::{Address, CudaError, Memory};
-use super::listing::fault;
+use super::listing::driver_error;
 use cudarc::driver::{result, sys};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,8 @@ pub fn reserve(device: sys::CUdevice, bytes: u64) -> Result<Arc<dyn Memory>, Cud
     let context = Context::of(device)?;
     // SAFETY: the memory is not read before it is written.
     let start = context.within(|| unsafe { result::malloc_sync(bytes as usize) });
-    let start = start.map_err(|error| fault(&format!("cuMemAlloc of {bytes} bytes"), &error))?;
+    let start =
+        start.map_err(|error| driver_error(&format!("cuMemAlloc of {bytes} bytes"), &error))?;
     Ok(Arc::new(Piece { start, context }))
 }
 
@@ -42,7 +43,7 @@ impl Context {
     fn of(device: sys::CUdevice) -> Result<Self, CudaError> {
         // SAFETY: the driver gave the device to whoever opened it.
         let context = unsafe { result::primary_ctx::retain(device) }
-            .map_err(|error| fault("cuDevicePrimaryCtxRetain", &error))?;
+            .map_err(|error| driver_error("cuDevicePrimaryCtxRetain", &error))?;
         Ok(Self { device, context })
     }
 

@@ -1,7 +1,7 @@
 //! Times of launches on a GPU.
 
 use super::super::driver::{Bench, CudaError, Driver, Launch};
-use super::{Gpu, fault};
+use super::{Gpu, driver_error};
 use cudarc::driver::{result, sys};
 
 impl Gpu {
@@ -44,7 +44,7 @@ impl Gpu {
     ) -> Result<Vec<f64>, CudaError> {
         for _ in 0..=times {
             let mark = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
-            marks.push(mark.map_err(|error| fault("cuEventCreate", &error))?);
+            marks.push(mark.map_err(|error| driver_error("cuEventCreate", &error))?);
         }
         for (turn, mark) in marks.iter().enumerate() {
             if turn > 0 {
@@ -53,13 +53,14 @@ impl Gpu {
             }
             // SAFETY: event and stream are alive.
             unsafe { result::event::record(*mark, self.stream) }
-                .map_err(|error| fault("cuEventRecord", &error))?;
+                .map_err(|error| driver_error("cuEventRecord", &error))?;
         }
         self.wait()?;
         let between = |pair: &[sys::CUevent]| {
             // SAFETY: both events are alive, and the stream has passed them.
             let milliseconds = unsafe { result::event::elapsed(pair[0], pair[1]) };
-            let milliseconds = milliseconds.map_err(|error| fault("cuEventElapsedTime", &error))?;
+            let milliseconds =
+                milliseconds.map_err(|error| driver_error("cuEventElapsedTime", &error))?;
             Ok(f64::from(milliseconds) / 1000.0)
         };
         marks.windows(2).map(between).collect()
