@@ -11,7 +11,7 @@ use std::{
 ///
 /// # Errors
 /// When the file system refuses; the earlier file is then unchanged.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and(path, bytes, File::sync_data)
 }
 
@@ -20,7 +20,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// When the file system refuses; the earlier file is then unchanged.
-pub fn write_renewable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomic_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and(path, bytes, |_| Ok(()))
 }
 

@@ -61,9 +61,9 @@ impl SizeLimit {
     /// file, whichever is more. Compression halves recordings and makes tables ten times smaller; a
     /// file that expands a hundredfold is damaged or made to exhaust memory.
     pub fn of(size: u64, set: Option<u32>) -> Self {
-        const LEAST: u64 = 256 << 20;
+        const MIN_BYTES: u64 = 256 << 20;
         const TIMES: u64 = 50;
-        let usual = size.saturating_mul(TIMES).max(LEAST);
+        let usual = size.saturating_mul(TIMES).max(MIN_BYTES);
         Self { bytes: set.map_or(usual, |mib| u64::from(mib) << 20) }
     }
 

@@ -183,12 +183,12 @@ pub fn scores(table: &Table, known: impl Fn(&str) -> Option<Metric>) -> Result<V
 }
 
 /// The name of a set of clips, which does not depend on their order.
-pub fn clips_name<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
-    labels_name(ids.into_iter().map(|id| (id, "")))
+pub fn clip_set_digest<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+    labelled_set_digest(ids.into_iter().map(|id| (id, "")))
 }
 
 /// The name of clips with their classes, which does not depend on their order.
-pub fn labels_name<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+pub fn labelled_set_digest<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let sorted: BTreeMap<&str, &str> = labels.into_iter().collect();
     let mut hasher = Hasher::new("clips-v1");
     for (id, label) in sorted {
@@ -241,8 +241,11 @@ mod tests {
 
     #[test]
     fn names_of_clips_know_no_order() {
-        assert_eq!(clips_name(["a", "b"]), clips_name(["b", "a"]));
-        assert_ne!(clips_name(["a", "b"]), clips_name(["ab"]));
-        assert_ne!(labels_name([("a", "x"), ("b", "y")]), labels_name([("a", "y"), ("b", "x")]));
+        assert_eq!(clip_set_digest(["a", "b"]), clip_set_digest(["b", "a"]));
+        assert_ne!(clip_set_digest(["a", "b"]), clip_set_digest(["ab"]));
+        assert_ne!(
+            labelled_set_digest([("a", "x"), ("b", "y")]),
+            labelled_set_digest([("a", "y"), ("b", "x")])
+        );
     }
 }

@@ -76,7 +76,7 @@ use crate::{CacheKey, Digest, FileIndex};
 use checkpoint::CHECKPOINTS;
 use disk::Disk;
 use journal::{JOURNALS, Journal};
-use processes::REMOVAL;
+use processes::EXCLUSIVE_LOCK;
 use remote::Remote;
 use sources::NOTES;
 use std::{
@@ -116,7 +116,7 @@ const FOLDERS: [&str; 10] =
     [OBJECTS, LEASES, JOURNALS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS, WORK];
 const NO_PANIC: &str = "no thread panics while it opens or closes a store";
 /// The largest length in bytes of an index, a list or a note that is read.
-pub(crate) const LONGEST: u64 = 1 << 30;
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 impl Store {
     /// Opens the store in a folder, which is made if it does not exist, and removes unfinished
@@ -158,7 +158,7 @@ impl Store {
         }
         for folder in [OBJECTS, LEASES, JOURNALS, TMP] {
             let folder = root.join(folder);
-            disk.make_folder(&folder).map_err(StoreError::io("make the folder", &folder))?;
+            disk.create_dir(&folder).map_err(StoreError::io("make the folder", &folder))?;
         }
         // A store that is read-only is used without being seen. The process comes before the journal is read, so that
         // nothing that it reads is removed meanwhile.
@@ -167,7 +167,7 @@ impl Store {
         let store = Self::on(root, &disk, true)?;
         *store.writer.lock().expect(NO_PANIC) = writer;
         store.shared.store(shared, Ordering::Relaxed);
-        store.wait_for_removal();
+        store.wait_for_exclusive_lock();
         Ok(store)
     }
 
@@ -195,7 +195,7 @@ impl Store {
     /// The index of digests of files outside the store.
     pub fn files(&self) -> &FileIndex {
         self.files.get_or_init(|| {
-            let own = self.disk.read(&self.files_path(), LONGEST).ok();
+            let own = self.disk.read(&self.files_path(), MAX_FILE_BYTES).ok();
             // A host without an index begins with that of another: versions tell what holds here too.
             let text = own.or_else(|| {
                 let all = self.disk.list(&self.root).unwrap_or_default().into_iter();
@@ -205,7 +205,7 @@ impl Store {
                 let newest = all.max_by_key(|path| {
                     fs::symlink_metadata(path).and_then(|it| it.modified()).ok()
                 });
-                self.disk.read(&newest?, LONGEST).ok()
+                self.disk.read(&newest?, MAX_FILE_BYTES).ok()
             });
             FileIndex::from_text(&text.unwrap_or_default())
         })
@@ -224,7 +224,7 @@ impl Store {
             return Ok(());
         }
         let Some(bytes) = self.files.get().and_then(FileIndex::unsaved) else { return Ok(()) };
-        self.write_whole("write", &self.files_path(), &bytes)
+        self.write_atomic("write", &self.files_path(), &bytes)
     }
 
     /// True if the folder of the store exists.
@@ -324,14 +324,14 @@ impl Store {
     }
 
     /// Writes a file of the store atomically: afterwards it is complete, or it does not exist.
-    pub(crate) fn write_whole(
+    pub(crate) fn write_atomic(
         &self,
         action: &'static str,
         path: &Path,
         bytes: &[u8],
     ) -> Result<(), StoreError> {
         self.disk
-            .write_whole(path, bytes, &self.root.join(TMP))
+            .write_atomic(path, bytes, &self.root.join(TMP))
             .map_err(|error| self.refused(action, path, error))
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn read(file: &File) -> Result<(Tensors, String), String> {
     let header = u64::from_le_bytes(length);
     let stated = file.metadata().map_err(error)?.len();
     let other = || "it is not as long as its header says".to_owned();
-    if header > LONGEST_HEADER || header > stated {
+    if header > MAX_HEADER_BYTES || header > stated {
         return Err(other());
     }
     let mut text = vec![0; header as usize];
@@ -60,7 +60,7 @@ pub(crate) fn read(file: &File) -> Result<(Tensors, String), String> {
 }
 
 /// The length in bytes of the longest header that the format allows.
-const LONGEST_HEADER: u64 = 100_000_000;
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// The tensors and the metadata of a safetensors file.
 fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), String> {

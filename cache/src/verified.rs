@@ -112,7 +112,7 @@ pub struct Watched {
 }
 
 /// The longest wait for a file whose version would not yet show the next change.
-const LONGEST_WAIT: Duration = Duration::from_millis(2_100);
+const MAX_WAIT: Duration = Duration::from_millis(2_100);
 
 impl Watched {
     /// Opens a file and hashes it, unless `stop` is true meanwhile. If it was written just now, this
@@ -124,7 +124,7 @@ impl Watched {
         let start = Instant::now();
         let file = regular::open(path)?;
         let version = || Ok::<_, io::Error>(FileVersion::of(&file.metadata()?));
-        while !version()?.is_settled(SystemTime::now()) && start.elapsed() < LONGEST_WAIT {
+        while !version()?.is_settled(SystemTime::now()) && start.elapsed() < MAX_WAIT {
             if stop() {
                 return Err(ReadError::Stopped);
             }

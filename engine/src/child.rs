@@ -29,8 +29,8 @@ pub fn wait_with(
     stop: impl Fn() -> bool,
     mut pass: impl FnMut(Duration) -> bool,
 ) -> io::Result<Option<ExitStatus>> {
-    const SHORTEST: Duration = Duration::from_millis(1);
-    let mut pause = SHORTEST;
+    const MIN_PAUSE: Duration = Duration::from_millis(1);
+    let mut pause = MIN_PAUSE;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -39,6 +39,6 @@ pub fn wait_with(
             return Ok(None);
         }
         let was_busy = pass(pause);
-        pause = if was_busy { SHORTEST } else { (pause * 2).min(Duration::from_millis(50)) };
+        pause = if was_busy { MIN_PAUSE } else { (pause * 2).min(Duration::from_millis(50)) };
     }
 }

@@ -5,7 +5,7 @@ use divan::{Bencher, black_box};
 use ops::math::{
     contingency::Contingency,
     dispersion::{Clusters, effective_dimension},
-    kmeans::{Points, lloyd, plus_plus},
+    kmeans::{Points, kmeans_plus_plus, lloyd},
     linkage::{Method, distances, merges},
     pca,
     random::{Purpose, Random},
@@ -54,7 +54,7 @@ fn kmeans_6705x32(bencher: Bencher) {
         let points = Points::new(&x, LATENT);
         for restart in 0..10 {
             let mut random = Random::new(0, Purpose::KMeans, restart);
-            let init = plus_plus(&points, 11, &mut random, &|| false);
+            let init = kmeans_plus_plus(&points, 11, &mut random, &|| false);
             black_box(lloyd(&points, &init, 1e-4, 300, &|| false));
         }
     });

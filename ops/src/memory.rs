@@ -15,7 +15,7 @@ const THREADS: f64 = 8.0;
 const CLUSTERS: f64 = 10.0;
 
 /// The most sums of distances that silhouettes hold in more than one part.
-const MOST_SUMS: f64 = crate::math::silhouette::MOST_SUMS as f64;
+const MAX_SUMS: f64 = crate::math::silhouette::MAX_SUMS as f64;
 
 /// The bytes of a clip's name, its labels and their lookup.
 const NAMED: f64 = 400.0;
@@ -56,7 +56,7 @@ impl Features {
     /// The bytes of silhouettes: the rows packed by cluster, and for some ten clusters the sums of
     /// distances, which are made in up to 16 parts.
     pub fn silhouettes(&self) -> f64 {
-        let sums = (16.0 * CLUSTERS * self.n).min(MOST_SUMS).max(CLUSTERS * self.n);
+        let sums = (16.0 * CLUSTERS * self.n).min(MAX_SUMS).max(CLUSTERS * self.n);
         self.bytes + WIDE * sums + NAMED * self.n
     }
 

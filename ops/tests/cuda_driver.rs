@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 use libloading::Library;
-use ops::nn::cuda::shared_memory::{data_sets, reserve};
+use ops::nn::cuda::shared_allocation::{data_sets, reserve};
 use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;

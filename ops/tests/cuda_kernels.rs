@@ -39,7 +39,7 @@ mod cubin;
 /// The version of NVRTC whose code is counted.
 const COUNTED: (i32, i32) = (13, 0);
 /// The registers of a thread with which two blocks of 256 fit on a processor.
-const MOST_REGISTERS: u32 = 65_536 / (2 * 256);
+const MAX_REGISTERS: u32 = 65_536 / (2 * 256);
 
 /// The lines of a table: what the kernels that multiply take on sm_90.
 fn costs(precision: Precision, cubin: &[u8]) -> Vec<String> {
@@ -49,7 +49,7 @@ fn costs(precision: Precision, cubin: &[u8]) -> Vec<String> {
     let kernels = cubin::kernels(cubin).into_iter().filter(products);
     let line = |it: cubin::Kernel| {
         let cubin::Kernel { name, registers, local, shared, instructions, counts } = it;
-        assert!(registers <= MOST_REGISTERS, "`{name}` takes {registers} registers");
+        assert!(registers <= MAX_REGISTERS, "`{name}` takes {registers} registers");
         let [fetches, writes, reads, multiplies] = counts;
         format!(
             "{precision:?} {name}: {registers} registers, {local} B local, {shared} B shared, {instructions} instructions: \

@@ -12,7 +12,7 @@ use cuda::{Clock, Emulator, compiler, say_skipped};
 use ops::Detached;
 use ops::nn::backend::{Backend, Batches, State};
 use ops::nn::cuda::Precision::{self, Bf16, F32, Tf32};
-use ops::nn::cuda::driver::{Bench, CudaError};
+use ops::nn::cuda::driver::{CudaError, TuningContext};
 use ops::nn::cuda::parity::clips;
 use ops::nn::cuda::source::{Direction, Sides, product, units};
 use ops::nn::cuda::trainer::OnDevice;
@@ -98,7 +98,7 @@ fn small(precision: Precision) -> Plan {
     Plan { precision, ..plan(&[4, 40], true) }
 }
 
-/// A device with a bench, and the kernels that it times.
+/// A device with a tuning context, and the kernels that it times.
 struct Bed {
     folder: Option<PathBuf>,
     device: &'static str,
@@ -116,8 +116,8 @@ impl Bed {
             timed.lock().unwrap().push(launch.kernel.clone());
             seconds(&launch.kernel)
         });
-        let bench = Bench { folder: self.folder.clone(), device: self.device.to_owned() };
-        Emulator { bench: Some((bench, clock)), ..Emulator::new() }
+        let tuning = TuningContext { folder: self.folder.clone(), device: self.device.to_owned() };
+        Emulator { tuning: Some((tuning, clock)), ..Emulator::new() }
     }
 
     /// How many launches were timed since this was last asked.

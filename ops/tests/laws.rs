@@ -2,7 +2,7 @@
 
 use ops::math::{
     contingency::by_first_appearance,
-    kmeans::{Fit, Points, lloyd, plus_plus},
+    kmeans::{Fit, Points, kmeans_plus_plus, lloyd},
     linkage::{Method, distances, merges},
     pca::{exact, moments, randomized},
     random::{Purpose, Random},
@@ -79,7 +79,7 @@ proptest! {
     fn inertia_never_rises(seed: u64, rows in 4..120_usize, width in 1..6_usize, k in 1..5_usize) {
         let x = normal(seed, rows, width);
         let points = Points::new(&x, width);
-        let mut centres = plus_plus(&points, k, &mut Random::new(seed, Purpose::KMeans, 0), &|| false);
+        let mut centres = kmeans_plus_plus(&points, k, &mut Random::new(seed, Purpose::KMeans, 0), &|| false);
         let mut before = f64::INFINITY;
         for _ in 0..12 {
             let fit = clusters(&x, width, &centres, 1);

@@ -6,7 +6,7 @@ use cache::{Artifact, Kind, Table};
 use ops::math::{
     contingency::{Contingency, by_first_appearance},
     dispersion::Clusters,
-    kmeans::{Fit, Points, lloyd, plus_plus},
+    kmeans::{Fit, Points, kmeans_plus_plus, lloyd},
     linkage::{Method, cut, distances, merges},
     pca,
     random::{Purpose, Random},
@@ -148,7 +148,7 @@ fn kmeans_plus_plus_lands_where_scikit_learns_does() {
     let expected = json("cluster/kmeans/expected.json");
     let one = |seed| -> Fit {
         let mut random = Random::new(seed, Purpose::KMeans, 0);
-        let init = plus_plus(&points, 11, &mut random, &|| false);
+        let init = kmeans_plus_plus(&points, 11, &mut random, &|| false);
         lloyd(&points, &init, 1e-4, 300, &|| false)
     };
     let mut all: Vec<f64> = (0..50).map(|seed| one(seed).inertia).collect();

@@ -5,7 +5,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 
 /// The largest bias z₀ with which BCa is trusted: between 31 % and 69 % of the draws are below the
 /// value.
-const MOST_BIAS: f64 = 0.5;
+const MAX_BIAS: f64 = 0.5;
 
 /// A metric, or a difference of two, of resampled recordings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -82,7 +82,7 @@ impl Resampled {
     /// middle of the draws, BCa would correct for that with draws that are not there.
     pub fn trusted_interval(&self, level: f64) -> Option<((f64, f64), bool)> {
         let is_half =
-            self.bias().abs() > MOST_BIAS && self.bootstrap.iter().any(|it| *it != self.value);
+            self.bias().abs() > MAX_BIAS && self.bootstrap.iter().any(|it| *it != self.value);
         let interval =
             if is_half { self.half_sample_interval(level) } else { self.interval(level) };
         Some((interval?, is_half))

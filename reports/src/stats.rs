@@ -145,7 +145,7 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
 }
 
 /// The largest number of seeds that is reported.
-const MOST_SEEDS: usize = 10_000;
+const MAX_SEEDS: usize = 10_000;
 
 /// The approximate number of seeds with which a paired t-test at level α finds such a difference
 /// with a power of 80 %: the least n with n ≥ ((t₁₋α⸝₂(n − 1) + t₀.₈(n − 1)) · s / d)², where d and
@@ -156,11 +156,11 @@ pub fn seeds_needed(difference: f64, deviation: f64, level: f64) -> Option<usize
         let df = (n - 1) as f64;
         (n as f64).sqrt() >= (t_quantile(1.0 - level / 2.0, df) + t_quantile(0.8, df)) * ratio
     };
-    if !ratio.is_finite() || !enough(MOST_SEEDS) {
+    if !ratio.is_finite() || !enough(MAX_SEEDS) {
         return None;
     }
     // More seeds never have less power, so a binary search finds the least number.
-    let (mut few, mut many) = (1, MOST_SEEDS);
+    let (mut few, mut many) = (1, MAX_SEEDS);
     while many - few > 1 {
         let middle = usize::midpoint(few, many);
         if enough(middle) { many = middle } else { few = middle }

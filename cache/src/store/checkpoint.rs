@@ -55,11 +55,11 @@ impl CheckpointFolder {
     pub fn save(&self, at: u64, state: &Tensors) -> Result<(), StoreError> {
         let io = |error| StoreError::io("write", &self.folder)(error);
         for folder in [&self.root.join(CHECKPOINTS), &self.folder] {
-            self.disk.make_folder(folder).map_err(io)?;
+            self.disk.create_dir(folder).map_err(io)?;
         }
         let bytes = tensors::to_bytes(state, "{}").map_err(StoreError::Format)?;
         let path = self.folder.join(format!("{at}-{}.live", digest_of(state)));
-        self.disk.write_whole(&path, &bytes, &self.root.join(TMP)).map_err(io)?;
+        self.disk.write_atomic(&path, &bytes, &self.root.join(TMP)).map_err(io)?;
         for old in self.found().into_iter().filter(|old| old.live && old.path != path) {
             or_gone(self.disk.remove(&old.path)).map_err(io)?;
         }

@@ -66,7 +66,7 @@ impl Journal {
         if !may_write() {
             return Ok(());
         }
-        self.disk.write_whole(&path, &state, &self.tmp).map_err(error)?;
+        self.disk.write_atomic(&path, &state, &self.tmp).map_err(error)?;
         for name in &ended {
             if own.file.as_ref().is_some_and(|(own, _)| own == name) {
                 own.start_next_file();

@@ -117,7 +117,7 @@ impl Disk {
     pub(super) fn place_or_make<'p>(&self, path: &'p Path) -> io::Result<Place<'p>> {
         match self.place(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make_folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+                self.create_dir(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
                 self.place(path)
             }
             opened => opened,
@@ -146,7 +146,7 @@ impl Disk {
 
     /// Makes a folder in an existing parent. A missing parent is not made again, since the removal
     /// of a store during a run must be noticed.
-    pub(crate) fn make_folder(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn create_dir(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.place(path)?;
         match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => return check_folder(path, FileType::from_raw_mode(there.st_mode)),
@@ -215,7 +215,7 @@ impl Disk {
     }
 
     /// Waits until the names in a folder are on the disk.
-    pub(crate) fn sync_folder(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.sync_opened(&*self.folder(path)?, path)
     }
 
@@ -267,7 +267,7 @@ impl Disk {
     }
 
     /// Removes an empty folder.
-    pub(crate) fn remove_folder(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn remove_dir(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.place(path)?;
         Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
     }

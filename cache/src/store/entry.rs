@@ -17,7 +17,7 @@ use std::{
 };
 
 /// A file that is longer is none of ours.
-const LONGEST: u64 = 1 << 16;
+const MAX_ENTRY_BYTES: u64 = 1 << 16;
 /// The digits of the counter: its length never changes, so that readers need not know a new one.
 const DIGITS: usize = 20;
 const NO_PANIC: &str = "no thread panics while it names its job";
@@ -61,7 +61,7 @@ pub(super) struct Entry {
     pub(super) writer: String,
     #[serde(flatten)]
     pub(super) owner: Owner,
-    pub(super) place: Kernel,
+    pub(super) place: LockDomain,
     /// Milliseconds between two counts.
     pub(super) every: u64,
     /// True if the process could lock its file.
@@ -77,20 +77,20 @@ impl Entry {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let job = JOB.lock().expect(NO_PANIC).clone();
         let owner = Owner { pid: std::process::id(), host: host().to_owned(), since, job };
-        let (every, place) = (HEARTBEAT_MS.load(Ordering::Relaxed), Kernel::of(root)?);
+        let (every, place) = (HEARTBEAT_MS.load(Ordering::Relaxed), LockDomain::of(root)?);
         Ok(Self { writer: writer.to_owned(), owner, place, every, locked: true, done: false })
     }
 }
 
 /// The scope of a lock of the kernel: processes of one kernel that see the store through one file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kernel {
+pub(super) struct LockDomain {
     boot: String,
     machine: String,
     device: u64,
 }
 
-impl Kernel {
+impl LockDomain {
     fn of(root: &Path) -> io::Result<Self> {
         let read = |path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let machine = read("/etc/machine-id");
@@ -138,7 +138,7 @@ pub(super) fn text(count: u64, entry: &Entry) -> Vec<u8> {
 
 /// The counter and the text of a file.
 pub(super) fn read(file: &File) -> Option<(u64, Entry)> {
-    let mut text = vec![0; LONGEST as usize];
+    let mut text = vec![0; MAX_ENTRY_BYTES as usize];
     let length = file.read_at(&mut text, 0).ok()?;
     parse(&text[..length])
 }

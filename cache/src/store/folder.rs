@@ -88,7 +88,7 @@ impl Blobs for Folder {
         fs::create_dir_all(&self.disk.root)?;
         let folders = name.match_indices('/').map(|(end, _)| self.disk.root.join(&name[..end]));
         for folder in folders.chain([unfinished.clone()]) {
-            self.disk.make_folder(&folder)?;
+            self.disk.create_dir(&folder)?;
         }
         let mut file = self.disk.temporary(&unfinished)?;
         io::copy(&mut regular::open(from)?, &mut file)?;

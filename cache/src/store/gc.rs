@@ -1,7 +1,7 @@
 //! The contents of the store and the removal of unused parts.
 
 use super::{
-    Attempt, OBJECTS, REMOVAL, Store, StoreError,
+    Attempt, EXCLUSIVE_LOCK, OBJECTS, Store, StoreError,
     checkpoint::{CHECKPOINTS, is_state},
     names,
     sources::NOTES,
@@ -143,9 +143,11 @@ impl Store {
     ///
     /// # Errors
     /// When nothing can be written in the store, so that the answer is unknown.
-    pub fn is_alone(&self) -> Result<bool, StoreError> {
+    pub fn try_lock_exclusive(&self) -> Result<bool, StoreError> {
         let writer = self.writer().map_err(|error| self.refused("write in", &self.root, error))?;
-        let Attempt::Mine(claim) = self.try_claim(&Digest::of(REMOVAL))? else { return Ok(false) };
+        let Attempt::Mine(claim) = self.try_claim(&Digest::of(EXCLUSIVE_LOCK))? else {
+            return Ok(false);
+        };
         let mut others: Vec<String> = Vec::new();
         for (name, _) in self.entries(&self.root.join(LEASES)) {
             let name = name.into_string().ok().filter(|name| names::is_writer(name));
@@ -197,7 +199,7 @@ impl Store {
                 self.disk.remove(&file).map_err(|error| self.refused("remove", &file, error))?;
             }
             // A folder that another process has filled meanwhile stays.
-            let _ = self.disk.remove_folder(&states.path);
+            let _ = self.disk.remove_dir(&states.path);
             freed.checkpoints += 1;
             freed.bytes += states.bytes;
         }

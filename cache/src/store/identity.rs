@@ -5,7 +5,7 @@
 //! id-v1     a random name, made once
 //! ```
 
-use super::{LONGEST, Store, StoreError, TMP};
+use super::{MAX_FILE_BYTES, Store, StoreError, TMP};
 use std::{
     hash::{BuildHasher, RandomState},
     io::{self, Write as _},
@@ -58,7 +58,7 @@ impl Store {
     }
 
     fn known_identity(&self) -> Option<String> {
-        let text = self.disk.read(&self.root.join(FILE), LONGEST).ok()?;
+        let text = self.disk.read(&self.root.join(FILE), MAX_FILE_BYTES).ok()?;
         let name = String::from_utf8(text).ok()?.trim().to_owned();
         (!name.is_empty()).then_some(name)
     }

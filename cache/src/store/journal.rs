@@ -53,11 +53,11 @@ pub(super) const STATE: &str = "state-v2.jsonl";
 /// The files of stores of earlier versions, in the order in which they are read.
 pub(super) const EARLIER: [&str; 2] = ["state-v1.jsonl", "journal-v1.jsonl"];
 /// The largest length in bytes: positions are 32 bits wide, and no store is nearly as large.
-const LONGEST: u64 = u32::MAX as u64;
+const MAX_JOURNAL_BYTES: u64 = u32::MAX as u64;
 /// Journals longer than this, and than half the state, are compacted.
 const WORTH_COMPACTING: u64 = 1 << 20;
 /// More journals than this are compacted, however short they are.
-const MOST_JOURNALS: usize = 16;
+const MAX_JOURNALS: usize = 16;
 
 /// The finished steps of a store.
 pub(super) struct Journal {
@@ -200,8 +200,8 @@ impl Journal {
         let mut text = Vec::new();
         let stated = file.metadata().map_err(error)?.len().saturating_sub(from.length);
         // Reading goes on behind this length, which another host may see too late.
-        let _ = text.try_reserve_exact(stated.min(LONGEST) as usize);
-        file.take(LONGEST).read_to_end(&mut text).map_err(error)?;
+        let _ = text.try_reserve_exact(stated.min(MAX_JOURNAL_BYTES) as usize);
+        file.take(MAX_JOURNAL_BYTES).read_to_end(&mut text).map_err(error)?;
         // A line without its end is still being written, or its writer was killed, so it is not
         // read yet.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -333,7 +333,7 @@ impl Journal {
             }
             links?;
             if !own.is_named {
-                self.disk.sync_folder(&folder)?;
+                self.disk.sync_dir(&folder)?;
                 own.is_named = true;
             }
             self.known.write().expect(NO_PANIC).index(lines);
@@ -354,7 +354,7 @@ impl Journal {
         let earlier: u64 = EARLIER.iter().map(|name| length(self.root.join(name))).sum();
         let bytes = bytes + earlier;
         let state = length(self.root.join(STATE));
-        ended().count() > MOST_JOURNALS || (bytes > WORTH_COMPACTING && bytes > state / 2)
+        ended().count() > MAX_JOURNALS || (bytes > WORTH_COMPACTING && bytes > state / 2)
     }
 
     /// The length of all journals and of their compacted form.
@@ -371,7 +371,7 @@ impl Journal {
         match self.disk.open(path, OFlags::RDONLY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             opened => opened
-                .and_then(|file| regular::read_all(file, LONGEST))
+                .and_then(|file| regular::read_all(file, MAX_JOURNAL_BYTES))
                 .map_err(StoreError::io("read", path)),
         }
     }

@@ -85,8 +85,8 @@ impl Attempt {
 }
 
 /// The shortest and the longest time between two attempts to take a lease.
-const SHORTEST_WAIT: Duration = Duration::from_millis(20);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const MIN_WAIT: Duration = Duration::from_millis(20);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Waits until no other process runs the step of that key, then takes its lease; `None` if `stop` becomes true
@@ -100,7 +100,7 @@ impl Store {
         waiting: impl FnOnce(Option<Owner>),
         stop: impl Fn() -> bool,
     ) -> Result<Option<Claim>, StoreError> {
-        let (mut waiting, mut wait) = (Some(waiting), SHORTEST_WAIT);
+        let (mut waiting, mut wait) = (Some(waiting), MIN_WAIT);
         loop {
             match self.try_claim(key)? {
                 Attempt::Mine(claim) => return Ok(Some(claim)),
@@ -114,7 +114,7 @@ impl Store {
                     thread::sleep(wait);
                     // A server is polled less and less often; this machine answers at once.
                     if self.is_shared() {
-                        wait = (wait * 2).min(LONGEST_WAIT);
+                        wait = (wait * 2).min(MAX_WAIT);
                     }
                 }
             }

@@ -1,8 +1,8 @@
 //! Notes beside the objects: lists of files, figures, records of runs, and the folders of runs.
 //! Each can be made again, so a damaged note is treated as missing.
 
-use super::{LONGEST, Store, StoreError, TMP};
-use crate::{atomic_file::write_renewable, regular};
+use super::{MAX_FILE_BYTES, Store, StoreError, TMP};
+use crate::{atomic_file::write_atomic_unsynced, regular};
 use rustix::fs::{FileType, OFlags};
 use std::{
     ffi::OsStr,
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// The list of folders with runs that used this store, one path a line.
 const RUNS: &str = "runs-v1";
 /// The largest number of folders in the list; older ones are dropped.
-const MOST_PLACES: usize = 1000;
+const MAX_PLACES: usize = 1000;
 
 /// The note of that name in a store that need not be open, if it is not longer than `at_most` bytes.
 pub fn read(root: &Path, name: &str, at_most: u64) -> Option<Vec<u8>> {
@@ -27,13 +27,13 @@ pub fn read(root: &Path, name: &str, at_most: u64) -> Option<Vec<u8>> {
 /// # Errors
 /// When there is no such store, or the file system refuses.
 pub fn write(root: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    write_renewable(&root.join(name), bytes)
+    write_atomic_unsynced(&root.join(name), bytes)
 }
 
 impl Store {
     /// The bytes kept under that name in a folder of the store.
     pub fn kept(&self, folder: &str, name: &str) -> Option<Vec<u8>> {
-        self.disk.read(&self.root.join(folder).join(name), LONGEST).ok()
+        self.disk.read(&self.root.join(folder).join(name), MAX_FILE_BYTES).ok()
     }
 
     /// Keeps bytes under a name in one of the store's folders; they survive a loss of power.
@@ -42,7 +42,7 @@ impl Store {
     /// When the file system refuses.
     pub fn keep(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.in_folder(folder)?.join(name);
-        self.write_whole("write", &path, bytes)
+        self.write_atomic("write", &path, bytes)
     }
 
     /// Keeps bytes that a loss of power may remove.
@@ -51,7 +51,7 @@ impl Store {
     /// When the file system refuses.
     pub fn keep_unsynced(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.in_folder(folder)?.join(name);
-        let written = self.disk.write_renewable(&path, bytes, &self.root.join(TMP));
+        let written = self.disk.write_atomic_unsynced(&path, bytes, &self.root.join(TMP));
         written.map_err(|error| self.refused("write", &path, error))
     }
 
@@ -62,7 +62,7 @@ impl Store {
         let mut file = self.disk.open(&path, OFlags::RDONLY).ok()?;
         file.seek(SeekFrom::Start(from)).ok()?;
         let mut bytes = Vec::new();
-        file.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     }
 
@@ -108,7 +108,7 @@ impl Store {
     pub fn in_folder(&self, folder: &str) -> Result<PathBuf, StoreError> {
         let path = self.root.join(folder);
         self.disk
-            .make_folder(&path)
+            .create_dir(&path)
             .map_err(|error| self.refused("make the folder", &path, error))?;
         Ok(path)
     }
@@ -138,16 +138,16 @@ impl Store {
             return Ok(());
         }
         places.push(out.to_owned());
-        let first = places.len().saturating_sub(MOST_PLACES);
+        let first = places.len().saturating_sub(MAX_PLACES);
         let lines = places[first..].iter().map(|place| place.as_os_str().as_bytes());
         let mut text = lines.collect::<Vec<_>>().join(&b'\n');
         text.push(b'\n');
-        self.write_whole("write", &self.root.join(RUNS), &text)
+        self.write_atomic("write", &self.root.join(RUNS), &text)
     }
 
     /// The folders in the list of runs.
     pub fn run_folders(&self) -> Vec<PathBuf> {
-        let text = self.disk.read(&self.root.join(RUNS), LONGEST).unwrap_or_default();
+        let text = self.disk.read(&self.root.join(RUNS), MAX_FILE_BYTES).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| PathBuf::from(OsStr::from_bytes(line))).collect()
     }

@@ -39,7 +39,7 @@ impl Store {
         };
         if let Ok(stat) = self.version_of_intact(&digest, &path) {
             // The process that wrote it may have been killed before the folder was synced.
-            self.disk.sync_folder(folder).map_err(io)?;
+            self.disk.sync_dir(folder).map_err(io)?;
             return Ok(object(stat));
         }
         let place = self.disk.place_or_make(&path).map_err(io)?;

@@ -67,8 +67,8 @@ impl Store {
             for file in self.files_of_plan(&plan.path) {
                 self.disk.remove(&file).map_err(|error| self.refused("remove", &file, error))?;
             }
-            let _ = self.disk.remove_folder(&plan.path.join(JOB_LOGS));
-            let _ = self.disk.remove_folder(&plan.path);
+            let _ = self.disk.remove_dir(&plan.path.join(JOB_LOGS));
+            let _ = self.disk.remove_dir(&plan.path);
         }
         Ok(())
     }

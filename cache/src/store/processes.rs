@@ -13,7 +13,7 @@ use std::{
 };
 
 /// The name of the lease for the removal of unused parts.
-pub(super) const REMOVAL: &[u8] = b"removal of unused parts";
+pub(super) const EXCLUSIVE_LOCK: &[u8] = b"removal of unused parts";
 
 impl Store {
     /// This process among those that use the store.
@@ -61,10 +61,10 @@ impl Store {
     }
 
     /// Waits while another process removes unused parts.
-    pub(super) fn wait_for_removal(&self) {
-        let lease = self.root.join(LEASES).join(format!("{}.0", Digest::of(REMOVAL)));
+    pub(super) fn wait_for_exclusive_lock(&self) {
+        let lease = self.root.join(LEASES).join(format!("{}.0", Digest::of(EXCLUSIVE_LOCK)));
         while self.disk.exists(&lease)
-            && self.claims().iter().any(|(key, _)| *key == Digest::of(REMOVAL).to_string())
+            && self.claims().iter().any(|(key, _)| *key == Digest::of(EXCLUSIVE_LOCK).to_string())
         {
             thread::sleep(Duration::from_millis(20));
         }

@@ -20,7 +20,7 @@ use tracing::{debug_span, warn};
 /// The folder of finished steps.
 const STEPS: &str = "steps-v1";
 /// The largest length in bytes of a finished step that is read.
-const LONGEST_STEP: u64 = 1 << 26;
+const MAX_STEP_BYTES: u64 = 1 << 26;
 
 /// The part of a remote that lookups fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Store {
         fetch: Fetch,
     ) -> Result<(Finished, TransferCounts), PullError> {
         let mut text = Vec::new();
-        let there = blobs.get(&step_name(key), LONGEST_STEP, &mut text);
+        let there = blobs.get(&step_name(key), MAX_STEP_BYTES, &mut text);
         if !there.map_err(PullError::Failed)? {
             return Err(PullError::Absent);
         }
@@ -225,7 +225,7 @@ impl Store {
         let at_most = object.bytes.saturating_mul(2).saturating_add(1 << 20);
         let path = self.path_for(&object.digest, ending_of(object));
         let folder = path.parent().expect("an object lies in a folder");
-        self.disk.make_folder(folder).map_err(failed)?;
+        self.disk.create_dir(folder).map_err(failed)?;
         let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(failed)?;
         if !blobs.get(&name_of(object), at_most, &mut file).map_err(failed)? {
             return Err(PullError::Absent);

@@ -32,14 +32,19 @@ impl Disk {
 
     /// Writes a file atomically: to a temporary file, which is synced and renamed, then syncs the
     /// folder.
-    pub(crate) fn write_whole(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
+    pub(crate) fn write_atomic(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
         let mut temporary = self.temporary(tmp)?;
         temporary.write_all(bytes)?;
         temporary.persist(path).map(drop)
     }
 
     /// Writes a file that can be made again: a loss of power may remove it.
-    pub(crate) fn write_renewable(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
+    pub(crate) fn write_atomic_unsynced(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        tmp: &Path,
+    ) -> io::Result<()> {
         let mut temporary = self.temporary(tmp)?;
         temporary.write_all(bytes)?;
         temporary.rename(&self.place(path)?, path)

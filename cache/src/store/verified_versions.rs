@@ -7,7 +7,7 @@
 //! ```
 //! A line that is lost or damaged costs reading its object once more.
 
-use super::{LONGEST, Store, entry::host_name};
+use super::{MAX_FILE_BYTES, Store, entry::host_name};
 use crate::{Digest, file_version::FileVersion};
 use rustix::fs::OFlags;
 use std::{
@@ -26,7 +26,7 @@ const NO_PANIC: &str = "no thread panics while it holds the versions";
 impl Store {
     fn verified(&self) -> &RwLock<HashMap<Digest, FileVersion>> {
         self.verified.0.get_or_init(|| {
-            let text = self.disk.read(&self.verified_path(), LONGEST).unwrap_or_default();
+            let text = self.disk.read(&self.verified_path(), MAX_FILE_BYTES).unwrap_or_default();
             RwLock::new(text.split(|byte| *byte == b'\n').filter_map(read_line).collect())
         })
     }

@@ -135,7 +135,11 @@ impl Writer {
     /// Marks a lease of this process as one of a finished step. Its name is there throughout.
     pub(super) fn mark_done(&self, path: &Path) -> io::Result<()> {
         let entry = Entry { done: true, ..self.entry.clone() };
-        self.disk.write_renewable(path, &text(0, &entry), &self.disk.root.join(super::TMP))?;
+        self.disk.write_atomic_unsynced(
+            path,
+            &text(0, &entry),
+            &self.disk.root.join(super::TMP),
+        )?;
         self.finished.lock().expect(NO_PANIC).push((path.to_owned(), Instant::now()));
         Ok(())
     }

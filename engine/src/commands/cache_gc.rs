@@ -130,7 +130,7 @@ pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
     let mut text = if args.dry_run {
         format!("would remove {going}; {} would be left\n", size(left))
     } else {
-        if !store.is_alone().map_err(|error| CommandError::of_store(&error))? {
+        if !store.try_lock_exclusive().map_err(|error| CommandError::of_store(&error))? {
             let message = "another process uses this store; try again when it has ended (`--dry-run` works at any time)";
             return Err(CommandError::new(FAILED, message));
         }

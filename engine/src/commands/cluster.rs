@@ -1,6 +1,6 @@
 //! The cluster of `run` and `plan`: its profile, and the workers that a plan asks for.
 
-use super::prepare::LONGEST_PIPELINE;
+use super::prepare::MAX_PIPELINE_BYTES;
 use crate::{
     cli::{BAD_INPUT, CommandError, PlaceArgs, PlanArgs},
     model::Profile,
@@ -24,7 +24,7 @@ pub fn profile(place: &PlaceArgs, plan: &mut PlanArgs) -> Result<Option<Profile>
     let refuse = |error: String| {
         CommandError::new(BAD_INPUT, format!("cannot read `{}`: {error}", path.display()))
     };
-    let text = regular::read(&path, LONGEST_PIPELINE).map_err(|error| refuse(plain(&error)))?;
+    let text = regular::read(&path, MAX_PIPELINE_BYTES).map_err(|error| refuse(plain(&error)))?;
     let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
     let profile = read_profile(&path, text).map_err(|diagnostics| CommandError::Pipeline {
         code: BAD_INPUT,

@@ -10,7 +10,7 @@ use crate::{
     },
     ui::suggest,
 };
-use cache::{Digest, Record, atomic_file::write_whole, record::StepRecord, regular, store::plain};
+use cache::{Digest, Record, atomic_file::write_atomic, record::StepRecord, regular, store::plain};
 use clap::{Args, ValueEnum};
 use reports::{
     Wide,
@@ -147,7 +147,7 @@ fn all_figures(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> 
             .map_err(|error| failed(format!("{error}; run the pipeline again to rebuild it")))?
         {
             Ok((ending, bytes)) => {
-                write_whole(&to.join(format!("{name}.{ending}")), &bytes).map_err(io)?;
+                write_atomic(&to.join(format!("{name}.{ending}")), &bytes).map_err(io)?;
                 if format.ending() != ending {
                     info!(
                         "`{name}` is written as its program drew it, as {}",
@@ -203,7 +203,7 @@ fn results(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
     };
     let io = |error| bad(format!("cannot write `{}`: {}", to.display(), plain(&error)));
     to.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
-    write_whole(to, &bytes).map_err(io)?;
+    write_atomic(to, &bytes).map_err(io)?;
     info!("wrote the scores to `{}`", to.display());
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::{
     cli::{BAD_INPUT, CommandError, print},
     schema,
 };
-use cache::{atomic_file::write_whole, store::plain};
+use cache::{atomic_file::write_atomic, store::plain};
 use clap::Args;
 use std::{fs, path::PathBuf};
 use tracing::info;
@@ -40,7 +40,7 @@ pub fn init(args: &InitArgs) -> Result<(), CommandError> {
     fs::create_dir_all(&args.dir).map_err(|error| refuse(&args.dir, &error))?;
     for (name, text) in &files {
         let path = args.dir.join(name);
-        write_whole(&path, text.as_bytes()).map_err(|error| refuse(&path, &error))?;
+        write_atomic(&path, text.as_bytes()).map_err(|error| refuse(&path, &error))?;
     }
     let path = args.dir.join(PIPELINE);
     info!("wrote a pipeline; run it with `engine run {}`", path.display());

@@ -14,7 +14,7 @@ use crate::{
 };
 use cache::{
     Digest, Record, Store,
-    atomic_file::{write_renewable, write_whole},
+    atomic_file::{write_atomic, write_atomic_unsynced},
     record::RunStatus,
     store::plain,
 };
@@ -143,12 +143,12 @@ pub fn show_finished(folder: &Path) {
 fn write_page(study: &Path) -> io::Result<()> {
     let page = include_str!("live/live.html").replace("/*page.css*/", reports::STYLE);
     let page = page.replace("/*live.js*/", include_str!("live/page.js"));
-    write_whole(&study.join(PAGE), page.as_bytes())
+    write_atomic(&study.join(PAGE), page.as_bytes())
 }
 
 fn write_script(study: &Path, data: &Value) -> io::Result<()> {
     let text = format!("live({});\n", visible(&data.to_string()));
-    write_renewable(&study.join(SCRIPT), text.as_bytes())
+    write_atomic_unsynced(&study.join(SCRIPT), text.as_bytes())
 }
 
 impl Shared {

@@ -25,7 +25,7 @@ use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
 use tracing::{info_span, warn};
 
 /// The longest pipeline file that is read, in bytes.
-pub const LONGEST_PIPELINE: u64 = 4 << 20;
+pub const MAX_PIPELINE_BYTES: u64 = 4 << 20;
 
 /// The treatment of a store that does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,11 +171,11 @@ fn load_further(
             format!("cannot read the pipeline `{}`: {reason}", path.display()),
         )
     };
-    let text = regular::read(path, LONGEST_PIPELINE).map_err(|error| {
+    let text = regular::read(path, MAX_PIPELINE_BYTES).map_err(|error| {
         refuse(match error.kind() {
             io::ErrorKind::IsADirectory => "it is a folder; name one YAML file".to_owned(),
             io::ErrorKind::FileTooLarge => {
-                format!("it is longer than {} MiB", LONGEST_PIPELINE >> 20)
+                format!("it is longer than {} MiB", MAX_PIPELINE_BYTES >> 20)
             }
             _ => plain(&error),
         })

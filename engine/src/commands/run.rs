@@ -30,7 +30,7 @@ use crate::{
 };
 use cache::{
     Record,
-    atomic_file::write_renewable,
+    atomic_file::write_atomic_unsynced,
     record::{RunStatus, StepStatus},
     regular,
     store::plain,
@@ -225,7 +225,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
         }
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| write_renewable(&path, bytes))
+            .and_then(|()| write_atomic_unsynced(&path, bytes))
             .map_err(|error| unwritable(folder, &error))?;
     }
     Ok(())

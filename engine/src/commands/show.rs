@@ -23,7 +23,7 @@ use serde_json::json;
 use tracing::info;
 
 /// More bytes than any report has.
-const LONGEST_REPORT: u64 = 1 << 30;
+const MAX_REPORT_BYTES: u64 = 1 << 30;
 
 /// The arguments of `show`.
 #[derive(Args)]
@@ -65,7 +65,7 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     }
     if args.report {
         let path = found.folder.join("report.md");
-        let report = regular::read(&path, LONGEST_REPORT).map_err(|error| {
+        let report = regular::read(&path, MAX_REPORT_BYTES).map_err(|error| {
             let (path, run) = (path.display(), &args.run);
             let help = format!("`engine report {run}` renders it again");
             CommandError::new(FAILED, format!("cannot read `{path}`: {}; {help}", plain(&error)))

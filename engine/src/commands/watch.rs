@@ -68,7 +68,7 @@ struct WatchedState {
 impl WatchedState {
     fn now(args: &RunArgs, index: &FileIndex) -> Self {
         let path = &args.plan.pipeline;
-        let text = regular::read(path, prepare::LONGEST_PIPELINE).unwrap_or_default();
+        let text = regular::read(path, prepare::MAX_PIPELINE_BYTES).unwrap_or_default();
         let mut hasher = Hasher::new("watch");
         hasher.text(&String::from_utf8_lossy(&text));
         let sets = args.plan.set.iter().filter_map(|set| set.parse().ok()).collect::<Vec<_>>();

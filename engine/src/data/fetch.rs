@@ -24,7 +24,7 @@ pub const IRMAS_URL: &str =
 pub const IRMAS_MD5: &str = "4fd9f5ed5a18d8e2687e6360b5f60afe";
 
 /// More bytes than that archive or a repacked one takes.
-const LARGEST: u64 = 8_000_000_000;
+const MAX_ARCHIVE_BYTES: u64 = 8_000_000_000;
 
 const IRMAS_FILE: &str = "IRMAS-TrainingData.zip";
 
@@ -70,7 +70,7 @@ pub struct RetryLimits {
 
 impl Default for RetryLimits {
     fn default() -> Self {
-        Self { tries: 6, pause: Duration::from_secs(1), most: LARGEST }
+        Self { tries: 6, pause: Duration::from_secs(1), most: MAX_ARCHIVE_BYTES }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes the synthetic corpus as files in the layout of IRMAS.
 
-use ops::audio::{corpus, synth::MOST_CLIPS};
+use ops::audio::{corpus, synth::MAX_CLIPS};
 use rayon::prelude::*;
 use std::{
     fs, io,
@@ -21,8 +21,8 @@ pub fn write_corpus(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<(), String> {
     let at = |path: &Path, error: io::Error| format!("cannot write `{}`: {error}", path.display());
-    if !(1..=MOST_CLIPS).contains(&clips_per_class) {
-        return Err(format!("{clips_per_class} clips per class is not 1 to {MOST_CLIPS}"));
+    if !(1..=MAX_CLIPS).contains(&clips_per_class) {
+        return Err(format!("{clips_per_class} clips per class is not 1 to {MAX_CLIPS}"));
     }
     fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
     if fs::read_dir(dir).map_err(|error| at(dir, error))?.next().is_some() {

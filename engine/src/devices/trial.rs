@@ -22,7 +22,7 @@ use tracing::info;
 /// The beginning of the file in the store that keeps the result; the host follows.
 const FILE: &str = "gpu-trial-v1";
 /// More bytes than any result takes.
-const LONGEST_VERDICT: u64 = 1 << 20;
+const MAX_VERDICT_BYTES: u64 = 1 << 20;
 /// The time limit. A trial takes seconds; one that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -47,7 +47,7 @@ pub fn doubt(place: &Place, store: &Path) -> Option<String> {
 fn doubt_by(machine: Digest, store: &Path, run: impl FnOnce() -> Option<String>) -> Option<String> {
     // Hosts that share a store have GPUs of their own.
     let file = format!("{FILE}-{}.json", host_name());
-    let known = notes::read(store, &file, LONGEST_VERDICT);
+    let known = notes::read(store, &file, MAX_VERDICT_BYTES);
     let known = known.and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(TrialResult { doubt, .. }) =
         known.filter(|known: &TrialResult| known.machine == machine)

@@ -24,7 +24,7 @@ pub struct Cost {
 }
 
 /// The most steps of equal parameters that are compared to find the one nearest in size.
-const MOST_SIMILAR: usize = 32;
+const MAX_SIMILAR: usize = 32;
 /// The expected cost of a step that runs.
 pub fn of(
     reasons: &Reasons<'_>,
@@ -82,7 +82,7 @@ pub(super) fn closest<'h>(
         }
     };
     let similar = history.similar(key);
-    let similar = similar.iter().take(MOST_SIMILAR).map(|step| (*step, grown(step)));
+    let similar = similar.iter().take(MAX_SIMILAR).map(|step| (*step, grown(step)));
     let apart = |grown: f64| grown.max(1.0 / grown);
     similar.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
 }

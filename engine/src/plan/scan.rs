@@ -266,11 +266,11 @@ fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanEr
 /// The columns of the list of files of an op that has one; `None` if the list cannot be read.
 pub fn listed_columns(sources: &[Source]) -> Option<Option<Vec<String>>> {
     /// The longest first line that is read, in bytes.
-    const LONGEST: u64 = 1 << 20;
+    const MAX_LINE_BYTES: u64 = 1 << 20;
     let list = sources.iter().find(|source| matches!(source.select, Select::Listed(_)))?;
     let read = || {
         let mut bytes = Vec::new();
-        regular::open(&place(list)).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        regular::open(&place(list)).ok()?.take(MAX_LINE_BYTES).read_to_end(&mut bytes).ok()?;
         let first =
             bytes.split_inclusive(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
         Some(CsvTable::read(first?).ok()?.names().to_vec())

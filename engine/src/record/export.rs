@@ -1,7 +1,7 @@
 //! Exports artifacts as files for other tools.
 
 use cache::{
-    Artifact, Column, Data, Digest, Kind, Store, Table, atomic_file::write_whole, parquet,
+    Artifact, Column, Data, Digest, Kind, Store, Table, atomic_file::write_atomic, parquet,
     picture::Picture, store::plain,
 };
 use npyz::WriterBuilder;
@@ -26,7 +26,7 @@ pub fn write(
     if let Some(picture) = Picture::of(artifact).filter(|_| ending != "parquet") {
         let own = picture.format.ending();
         return match ending == own {
-            true => write_whole(to, &picture.bytes).map_err(io),
+            true => write_atomic(to, &picture.bytes).map_err(io),
             false => Err(unnamed(to, &format!(".{own}, as its program drew it, or .parquet"))),
         };
     }
@@ -49,7 +49,7 @@ pub fn write(
         (Data::Table(_), _) => return Err(unnamed(to, ".parquet, .csv or .npy")),
         (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors, or .onnx for an encoder")),
     };
-    write_whole(to, &bytes).map_err(io)
+    write_atomic(to, &bytes).map_err(io)
 }
 
 /// Adds a column `seconds` to a history: the duration of each row. Only the record of the run has

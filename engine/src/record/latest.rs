@@ -1,7 +1,7 @@
 //! The latest run of a study: a symbolic link `latest` to its folder. Where no link is possible, on
 //! FAT or where a folder has that name, a file `latest.txt` holds the name of the run instead.
 
-use cache::{atomic_file::write_renewable, regular};
+use cache::{atomic_file::write_atomic_unsynced, regular};
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},
@@ -10,7 +10,7 @@ use std::{
 const LINK: &str = "latest";
 const TEXT: &str = "latest.txt";
 /// More bytes than any name of a run has.
-const LONGEST: u64 = 4096;
+const MAX_NAME_BYTES: u64 = 4096;
 
 /// Makes a run the latest of its study: creates a new link and renames it over the old one. Returns
 /// a message for the user if no link was possible.
@@ -32,7 +32,7 @@ pub fn point_to(folder: &Path) -> io::Result<Option<String>> {
     let _ = fs::remove_file(&fresh);
     let mut name = id.as_encoded_bytes().to_vec();
     name.push(b'\n');
-    write_renewable(&text, &name)?;
+    write_atomic_unsynced(&text, &name)?;
     let (link, text) = (link.display(), text.display());
     let why = match error.kind() {
         io::ErrorKind::IsADirectory => format!("`{link}` is a folder"),
@@ -57,7 +57,7 @@ pub fn followed(folder: PathBuf) -> PathBuf {
 
 /// The name in the file `latest.txt`, if there is a folder of that name beside the file.
 fn written(study: &Path) -> Option<PathBuf> {
-    let text = String::from_utf8(regular::read(&study.join(TEXT), LONGEST).ok()?).ok()?;
+    let text = String::from_utf8(regular::read(&study.join(TEXT), MAX_NAME_BYTES).ok()?).ok()?;
     let name = PathBuf::from(text.trim_end());
     let mut parts = name.components();
     let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));

@@ -4,7 +4,7 @@ use super::latest;
 use crate::ui::suggest;
 use cache::{
     Record,
-    atomic_file::{write_renewable, write_whole},
+    atomic_file::{write_atomic, write_atomic_unsynced},
     record::{RECORD_VERSION, StepStatus},
     regular,
     store::plain,
@@ -17,7 +17,7 @@ use std::{
 /// The name of the record file in a run's folder.
 pub const RECORD: &str = "record.json";
 /// The longest record that is read, in bytes.
-const LONGEST_RECORD: u64 = 1 << 30;
+const MAX_RECORD_BYTES: u64 = 1 << 30;
 
 /// Writes the record of a run, durably unless all steps were hits: such a record can be made again
 /// by running the pipeline.
@@ -28,7 +28,7 @@ pub fn write_record(folder: &Path, record: &Record) -> io::Result<()> {
     let mut json = serde_json::to_vec_pretty(record)?;
     json.push(b'\n');
     let ran = record.steps.iter().any(|step| step.status != StepStatus::Hit);
-    let write = if ran { write_whole } else { write_renewable };
+    let write = if ran { write_atomic } else { write_atomic_unsynced };
     write(&folder.join(RECORD), &json)
 }
 
@@ -68,7 +68,7 @@ fn named(out: &Path, name: &str) -> Option<FoundRun> {
 pub fn read(folder: &Path) -> Result<Record, String> {
     let path = folder.join(RECORD);
     let shown = path.display();
-    let text = regular::read(&path, LONGEST_RECORD)
+    let text = regular::read(&path, MAX_RECORD_BYTES)
         .map_err(|error| format!("cannot read `{shown}`: {}", plain(&error)))?;
     if let Ok(record) = serde_json::from_slice::<Record>(&text)
         && record.version == RECORD_VERSION

@@ -6,7 +6,7 @@ mod events;
 use super::runs::FoundRun;
 use cache::{
     Artifact, Kind, Record, Store,
-    atomic_file::write_whole,
+    atomic_file::write_atomic,
     record::{Row, StepRecord},
     regular,
     store::plain,
@@ -22,7 +22,7 @@ use std::{
 /// The name of an event file without its time. TensorBoard takes every file for one whose name holds `tfevents`.
 const NAME: &str = "events.out.tfevents";
 /// More bytes than any figure has.
-const LONGEST: u64 = 1 << 30;
+const MAX_FIGURE_BYTES: u64 = 1 << 30;
 
 /// Writes the event files below a folder, and returns how many.
 ///
@@ -82,7 +82,7 @@ pub fn write(found: &FoundRun, store: &Store, folder: &Path) -> Result<usize, St
         let path = folder.join(format!("{NAME}.{began:.0}.{}", record.id));
         let written = fs::create_dir_all(&folder);
         written
-            .and_then(|()| write_whole(&path, &file.into_bytes()))
+            .and_then(|()| write_atomic(&path, &file.into_bytes()))
             .map_err(|error| format!("cannot write `{}`: {}", path.display(), plain(&error)))?;
     }
     Ok(count)
@@ -163,7 +163,8 @@ fn figures(run: &Path, time: f64) -> Option<EventFile> {
     paths.sort();
     let mut file = EventFile::starting(time);
     for path in &paths {
-        let (Some(name), Ok(png)) = (path.file_stem(), regular::read(path, LONGEST)) else {
+        let (Some(name), Ok(png)) = (path.file_stem(), regular::read(path, MAX_FIGURE_BYTES))
+        else {
             continue;
         };
         file.image(time, &name.to_string_lossy(), &png);

@@ -18,9 +18,9 @@ use tar::{Archive, Builder, EntryType, Header};
 /// The folder of the run's own files in an archive.
 pub const RUN: &str = "run";
 /// The most files of an archive.
-const MOST_FILES: usize = 1_000_000;
+const MAX_FILES: usize = 1_000_000;
 /// The most bytes after the last file of an archive.
-const MOST_PADDING: u64 = 1 << 20;
+const MAX_PADDING: u64 = 1 << 20;
 
 /// An archive that is being written: a place that only takes.
 pub struct ArchiveWriter {
@@ -110,7 +110,7 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
         let mut entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
         let is_inside = path.components().all(|part| matches!(part, Component::Normal(_)));
-        if entry.header().entry_type() != EntryType::Regular || !is_inside || count > MOST_FILES {
+        if entry.header().entry_type() != EntryType::Regular || !is_inside || count > MAX_FILES {
             return Err(format!("holds `{}`, which is no file of a run", path.display()));
         }
         limit.consume(entry.size())?;
@@ -122,8 +122,8 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
     }
     // The checksum of the archive stands at its end, after a little padding.
     let mut rest = archive.into_inner();
-    match io::copy(&mut rest.by_ref().take(MOST_PADDING), &mut io::sink()).map_err(damaged)? {
-        MOST_PADDING => Err("goes on after the end of the archive".to_owned()),
+    match io::copy(&mut rest.by_ref().take(MAX_PADDING), &mut io::sink()).map_err(damaged)? {
+        MAX_PADDING => Err("goes on after the end of the archive".to_owned()),
         _ => Ok(()),
     }
 }

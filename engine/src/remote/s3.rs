@@ -22,7 +22,7 @@ use ureq::{Agent, Body, http::Response};
 /// The time for which a signed request is valid.
 const VALID: Duration = Duration::from_mins(15);
 /// The longest answer to a list in bytes: a thousand names.
-const LONGEST_LIST: u64 = 1 << 24;
+const MAX_LIST_BYTES: u64 = 1 << 24;
 
 /// A bucket, or what lies below a prefix in it.
 pub struct Bucket {
@@ -139,7 +139,7 @@ impl Blobs for Bucket {
             }
             let mut page = done(self.agent.get(list.sign(VALID).as_str()).call())?;
             let mut text = String::new();
-            page.body_mut().as_reader().take(LONGEST_LIST).read_to_string(&mut text)?;
+            page.body_mut().as_reader().take(MAX_LIST_BYTES).read_to_string(&mut text)?;
             let page = ListObjectsV2::parse_response(&text)
                 .map_err(|error| io::Error::other(format!("the server's list: {error}")))?;
             let below = |key: &str| {

@@ -5,7 +5,7 @@ use ops::{OpError, ProgramEnvironment};
 use std::{env, io, path::Path};
 
 /// The longest file that describes an environment.
-const LONGEST: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The words before those of a program that runs in an environment, and whose files lie in `scratch`.
 ///
@@ -69,7 +69,7 @@ fn named(file: &str) -> Result<String, OpError> {
             "`conda env create -f FILE` makes the environment that the line `name:` of FILE names",
         )
     };
-    let bytes = regular::read(Path::new(file), LONGEST)
+    let bytes = regular::read(Path::new(file), MAX_FILE_BYTES)
         .map_err(|why| error(format!("cannot be read: {}", plain(&why))))?;
     let text = String::from_utf8_lossy(&bytes);
     let name = text.lines().find_map(|line| line.strip_prefix("name:"));

@@ -28,11 +28,11 @@ pub struct Meter(Mutex<Sample>);
 struct Sample {
     steps: BTreeMap<usize, Usage>,
     read: f64,
-    kernel: Kernel,
+    kernel: ProcFiles,
 }
 
 /// The kernel's files about this process. They are opened once, so that a reading is one call.
-struct Kernel {
+struct ProcFiles {
     stat: Option<File>,
     status: Option<File>,
     clear_refs: Option<File>,
@@ -88,7 +88,7 @@ impl Sample {
     }
 }
 
-impl Default for Kernel {
+impl Default for ProcFiles {
     fn default() -> Self {
         Self {
             stat: File::open("/proc/self/stat").ok(),
@@ -98,7 +98,7 @@ impl Default for Kernel {
     }
 }
 
-impl Kernel {
+impl ProcFiles {
     /// The processor time in seconds of this process and of the child processes it has waited for.
     fn cpu_seconds(&self) -> f64 {
         let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -125,8 +125,8 @@ impl Kernel {
 fn read<T>(file: &Option<File>, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
     /// The bytes that are read. Both files are shorter; of a longer file the first lines are
     /// enough.
-    const LONGEST: usize = 4096;
-    let mut bytes = [0; LONGEST];
+    const BUFFER_BYTES: usize = 4096;
+    let mut bytes = [0; BUFFER_BYTES];
     let length = file.as_ref()?.read_at(&mut bytes, 0).ok()?;
     read(std::str::from_utf8(&bytes[..length]).ok()?)
 }

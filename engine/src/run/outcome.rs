@@ -20,7 +20,7 @@ pub struct ScheduleResult {
 }
 
 /// The most steps for which a stopped run prints one line each, of those that it did not reach.
-const MOST_LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 impl Schedule<'_> {
     /// Reports that a step has reached its final state.
@@ -69,12 +69,12 @@ impl Schedule<'_> {
             true => "the run was interrupted",
             false => "the run stopped after a failure",
         };
-        if unsettled.len() > MOST_LISTED && self.reports_to_user() {
+        if unsettled.len() > MAX_LISTED && self.reports_to_user() {
             info!("{} steps were skipped: {why}", unsettled.len());
         }
         for step in &unsettled {
             let state = StepState::skipped(why.to_owned());
-            if unsettled.len() <= MOST_LISTED && self.reports_to_user() {
+            if unsettled.len() <= MAX_LISTED && self.reports_to_user() {
                 self.report(*step, &state);
             }
             self.states.set(*step, state);

@@ -41,8 +41,8 @@ pub trait Peers: Sync {
 }
 
 /// The shortest and the longest time between two polls of the results of the others.
-const SHORTEST: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_secs(2);
+const MIN_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// The times at which a process last polled the others.
 pub struct PollTimes {
@@ -56,7 +56,7 @@ pub struct PollTimes {
 
 impl Default for PollTimes {
     fn default() -> Self {
-        Self { pause: SHORTEST, polled: None, refreshed: None, idle: Instant::now() }
+        Self { pause: MIN_PAUSE, polled: None, refreshed: None, idle: Instant::now() }
     }
 }
 
@@ -113,7 +113,7 @@ impl Schedule<'_> {
         self.stopped |= peers.is_over(self.polling.idle.elapsed());
         self.polling.polled = Some(Instant::now());
         self.polling.pause =
-            if has_changes { SHORTEST } else { (self.polling.pause * 3 / 2).min(LONGEST) };
+            if has_changes { MIN_PAUSE } else { (self.polling.pause * 3 / 2).min(MAX_PAUSE) };
     }
 
     /// True if a finished step was run by those whom this process follows. What came from a remote, nobody has begun.
@@ -127,7 +127,7 @@ impl Schedule<'_> {
     /// at it, or it needs more than this process has left by now. If so, it is left to others.
     pub(super) fn may_still_run(&mut self, step: usize) -> bool {
         let Some(peers) = self.context.peers else { return true };
-        if self.polling.refreshed.is_none_or(|refreshed| refreshed.elapsed() >= SHORTEST) {
+        if self.polling.refreshed.is_none_or(|refreshed| refreshed.elapsed() >= MIN_PAUSE) {
             peers.refresh();
             self.polling.refreshed = Some(Instant::now());
         }

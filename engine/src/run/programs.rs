@@ -346,8 +346,8 @@ fn wait(
 
 /// True if hardly a file can be written in a folder: no program keeps less free.
 fn is_full(folder: &Path) -> bool {
-    const LEAST: u64 = 64 << 10;
-    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LEAST)
+    const MIN_FREE_BYTES: u64 = 64 << 10;
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES)
 }
 
 fn no_space(error: &io::Error) -> OpError {

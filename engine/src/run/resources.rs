@@ -18,7 +18,7 @@ pub struct ResourcePool {
 
 /// The resources that one step holds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Lease {
+pub struct ResourceGrant {
     threads: usize,
     memory: u64,
     /// The GPUs of the step.
@@ -35,7 +35,7 @@ impl ResourcePool {
     /// Takes what a step needs, or nothing if not all of it is free. A step that needs more than
     /// there is takes everything and runs alone. This does not hold for GPUs; see
     /// [`Gpus::can_ever_run`].
-    pub fn take(&mut self, needs: &Needs) -> Option<Lease> {
+    pub fn take(&mut self, needs: &Needs) -> Option<ResourceGrant> {
         let threads = needs.threads.unwrap_or(1).clamp(1, self.limits.threads);
         let memory = needs.memory.unwrap_or(0).min(self.limits.memory);
         if threads > self.threads || memory > self.memory {
@@ -44,11 +44,11 @@ impl ResourcePool {
         let gpus = self.gpus.take(needs)?;
         self.threads -= threads;
         self.memory -= memory;
-        Some(Lease { threads, memory, gpus })
+        Some(ResourceGrant { threads, memory, gpus })
     }
 
     /// Releases the resources that a step held.
-    pub fn release(&mut self, lease: &Lease) {
+    pub fn release(&mut self, lease: &ResourceGrant) {
         self.threads += lease.threads;
         self.memory += lease.memory;
         self.gpus.release(&lease.gpus);

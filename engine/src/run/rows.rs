@@ -10,7 +10,7 @@ use ops::{AnyOp, Ctx, Entry, Inputs, OpError, Outputs};
 use std::collections::HashMap;
 
 /// The most earlier runs that are compared: those with most rows, or with about as many as now.
-const MOST_EARLIER: usize = 8;
+const MAX_EARLIER: usize = 8;
 
 /// Runs of a step that differ from the present one in nothing but their inputs.
 pub struct PriorRuns<'a> {
@@ -36,7 +36,7 @@ impl<'a> PriorRuns<'a> {
             let made = run.outputs.values().filter_map(|object| object.shape.rows).max();
             (made.unwrap_or(0).abs_diff(rows), run.key)
         });
-        runs.truncate(MOST_EARLIER);
+        runs.truncate(MAX_EARLIER);
         runs
     }
 }

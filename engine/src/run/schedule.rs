@@ -5,7 +5,7 @@
 use super::{
     gpus,
     peers::PollTimes,
-    resources::{Lease, ResourcePool},
+    resources::{ResourceGrant, ResourcePool},
     state::{Running, States, StepState},
     work::RunContext,
 };
@@ -301,7 +301,7 @@ impl<'a> Schedule<'a> {
         self.context.plan.reason(step, key, &key_of)
     }
 
-    fn first_fitting(&mut self) -> Option<(usize, Digest, Lease)> {
+    fn first_fitting(&mut self) -> Option<(usize, Digest, ResourceGrant)> {
         if self.pool.is_full() {
             return None;
         }

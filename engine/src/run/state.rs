@@ -1,6 +1,6 @@
 //! The state of each step of a run, and the one function that changes it.
 
-use super::{resources::Lease, schedule::Job};
+use super::{resources::ResourceGrant, schedule::Job};
 use crate::model::{Input, Pipeline, Step};
 use cache::{
     Digest,
@@ -52,7 +52,7 @@ pub struct Running {
     /// The digest of the step's key.
     pub key: Digest,
     /// The resources that the step holds.
-    pub lease: Lease,
+    pub lease: ResourceGrant,
     /// The start of the step.
     pub since: Instant,
     /// True if the inputs have changed since the step started.

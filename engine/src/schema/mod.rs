@@ -7,7 +7,7 @@ mod report;
 use crate::{
     catalog,
     spec::{
-        MOST_POINTS, RESOURCE_KEYS, STEP_KEYS, SWEEP_KEYS, TOP_KEYS,
+        MAX_VARIANTS, RESOURCE_KEYS, STEP_KEYS, SWEEP_KEYS, TOP_KEYS,
         samplers::{self, Keys, SAMPLERS, Setting, SettingType},
     },
 };
@@ -289,7 +289,7 @@ fn sweep() -> Json {
         for Setting { name, doc, takes, .. } in settings {
             let schema = match takes {
                 SettingType::Points => {
-                    json!({"type": "integer", "minimum": 1, "maximum": MOST_POINTS})
+                    json!({"type": "integer", "minimum": 1, "maximum": MAX_VARIANTS})
                 }
                 SettingType::Count(least) => json!({"type": "integer", "minimum": least}),
                 SettingType::Parameter => json!({"type": "string"}),

@@ -21,12 +21,12 @@ pub struct Context {
 
 /// The most diagnostics that get a long explanation: it takes long to compare a name with all
 /// others, and nobody reads more of them.
-pub const MOST_EXPLAINED: usize = 64;
+pub const MAX_EXPLAINED: usize = 64;
 
 impl Context {
     /// A context without diagnostics.
     pub fn new(source: Arc<SourceText>) -> Self {
-        Self { source, diagnostics: Vec::new(), budget: 32 << 20, explanations: MOST_EXPLAINED }
+        Self { source, diagnostics: Vec::new(), budget: 32 << 20, explanations: MAX_EXPLAINED }
     }
 
     /// Adds a diagnostic.

@@ -9,7 +9,7 @@ use super::{
 use crate::ui::diagnostic::{Diagnostic, quote};
 
 /// The most instances of one step.
-const MOST: usize = 1000;
+const MAX_INSTANCES: usize = 1000;
 
 /// The instances of one step: their names, such as `groups@pca`, and their fields without `for`.
 pub fn expand(
@@ -63,10 +63,13 @@ pub fn points(
         let Some(values) = values.filter(|values| are_distinct(cx, values)) else {
             return Vec::new();
         };
-        if points.len() * values.len() > MOST {
+        if points.len() * values.len() > MAX_INSTANCES {
             cx.push(
-                Diagnostic::error("spec::for", format!("this `for` makes more than {MOST} steps"))
-                    .at_key(key, "too many combinations"),
+                Diagnostic::error(
+                    "spec::for",
+                    format!("this `for` makes more than {MAX_INSTANCES} steps"),
+                )
+                .at_key(key, "too many combinations"),
             );
             return Vec::new();
         }

@@ -30,7 +30,7 @@ pub const FIGURE_KEYS: &[(&str, &str)] = &[
 ];
 
 /// The most artifacts of one role.
-const MOST: usize = 64;
+const MAX_ARTIFACTS: usize = 64;
 
 /// Reads `figures:`.
 pub fn read(
@@ -203,7 +203,7 @@ impl Reader<'_, '_> {
             }
         }
         // A role of a single artifact shows the first variant; the report mentions it.
-        found.truncate(if role.takes_many { MOST } else { 1 });
+        found.truncate(if role.takes_many { MAX_ARTIFACTS } else { 1 });
         found
     }
 

@@ -24,10 +24,10 @@ const CODE: &str = "spec::include";
 /// The sections of an included file.
 const SECTIONS: [&str; 3] = [INCLUDE, "vars", "steps"];
 /// The most files of one pipeline, and the most that include each other in turn.
-const MOST_FILES: usize = 64;
+const MAX_FILES: usize = 64;
 const DEEPEST: usize = 16;
 /// The most bytes of all files of one pipeline.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// Reads the bytes of a file that is no longer than so many bytes.
 pub type Reader<'r> = &'r dyn Fn(&Path, u64) -> io::Result<Vec<u8>>;
@@ -175,8 +175,8 @@ impl Files<'_> {
             return None;
         }
         let refused = match (self.read)(path, yaml::MAX_BYTES as u64) {
-            _ if self.done.len() >= MOST_FILES => {
-                Err(format!("the pipeline includes more than {} files", MOST_FILES - 1))
+            _ if self.done.len() >= MAX_FILES => {
+                Err(format!("the pipeline includes more than {} files", MAX_FILES - 1))
             }
             _ if self.open.len() >= DEEPEST => {
                 Err(format!("more than {DEEPEST} files include each other in turn"))
@@ -197,11 +197,11 @@ impl Files<'_> {
                 Err(format!("cannot read the included file {}: {why}", quote(name)))
             }
         };
-        let room = MOST_BYTES.saturating_sub(self.source.text.len());
+        let room = MAX_BYTES.saturating_sub(self.source.text.len());
         let refused = refused.and_then(|text| match text.len() <= room {
             true => Ok(text),
             false => {
-                Err(format!("the files of the pipeline are longer than {} MiB", MOST_BYTES >> 20))
+                Err(format!("the files of the pipeline are longer than {} MiB", MAX_BYTES >> 20))
             }
         });
         let text = match refused {

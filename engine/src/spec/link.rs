@@ -1,7 +1,7 @@
 //! Connects steps: resolves names to indices in the list of steps, and sorts the list.
 
 use super::{
-    context::{Context, MOST_EXPLAINED},
+    context::{Context, MAX_EXPLAINED},
     missing_inputs::{few_inputs, missing_inputs},
     node::Node,
     steps::{Draft, StepInput},
@@ -55,7 +55,7 @@ impl<'d> Names<'d> {
         for (at, draft) in drafts.iter().enumerate() {
             by_base.entry(draft.base.as_str()).or_insert(at);
         }
-        Self { drafts, by_name, by_base, explanations: Cell::new(MOST_EXPLAINED) }
+        Self { drafts, by_name, by_base, explanations: Cell::new(MAX_EXPLAINED) }
     }
 
     /// Resolves a reference to a step and, if one is named, its output port; of several variants of
@@ -343,7 +343,7 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
 }
 
 /// The most steps of a cycle that are named.
-const MOST_IN_CIRCLE: usize = 20;
+const MAX_IN_CIRCLE: usize = 20;
 
 /// Reports the shortest cycle through the first of a group of steps that depend on each other.
 fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: &[usize]) {
@@ -379,14 +379,14 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
         let mut names: Vec<&str> = path.iter().rev().map(|(reader, _)| name(*reader)).collect();
         names.rotate_right(1);
         names.push(names[0]);
-        if names.len() > MOST_IN_CIRCLE {
-            names.splice(MOST_IN_CIRCLE / 2..names.len() - MOST_IN_CIRCLE / 2, ["…"]);
+        if names.len() > MAX_IN_CIRCLE {
+            names.splice(MAX_IN_CIRCLE / 2..names.len() - MAX_IN_CIRCLE / 2, ["…"]);
         }
         let mut error = Diagnostic::error(
             "spec::cycle",
             format!("these steps wait for each other: {}", names.join(" -> ")),
         );
-        for (reader, link) in path.iter().take(MOST_IN_CIRCLE) {
+        for (reader, link) in path.iter().take(MAX_IN_CIRCLE) {
             let remark = format!("{} reads {}", quote(name(*reader)), quote(name(link.step)));
             error = error.at(&link.node, remark);
         }

@@ -148,7 +148,7 @@ fn read(
     let mut report = report::read(cx, &mut vars, report, &drafts, &varied);
     const CURVE: &str = "specification_curve";
     if is_multiverse
-        && sweep.points.len() >= reports::figures::FEWEST_SPECIFICATIONS
+        && sweep.points.len() >= reports::figures::MIN_SPECIFICATIONS
         && !report.table.is_empty()
         && report.figures.iter().all(|it| it.figure != CURVE)
     {
@@ -254,7 +254,7 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
     let is_written = |letter: char| !letter.is_ascii() && !letter.is_whitespace();
     let fits =
         |letter: char| letter.is_alphanumeric() || "_-.".contains(letter) || is_written(letter);
-    let is_short = name.chars().count() <= 100 && name.len() <= LONGEST_NAME;
+    let is_short = name.chars().count() <= 100 && name.len() <= MAX_NAME_BYTES;
     let is_harmless = matches!(visible(&name), Cow::Borrowed(_));
     if name == LATEST {
         cx.push(
@@ -285,17 +285,17 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
 const LATEST: &str = "latest";
 
 /// The most bytes of a study's name: file systems allow 255, and names of runs are appended.
-const LONGEST_NAME: usize = 200;
+const MAX_NAME_BYTES: usize = 200;
 
 /// The most seeds of one study.
-const MOST_SEEDS: i128 = 1000;
+const MAX_SEEDS: i128 = 1000;
 
 fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Vec<u64> {
     let Some(node) = node else { return vec![0] };
     let node = vars.fill(cx, node, &[]);
     let seeds: Vec<u64> = match &node.value {
         Value::Faulty => return vec![0],
-        Value::Int(count @ 1..=MOST_SEEDS) => {
+        Value::Int(count @ 1..=MAX_SEEDS) => {
             (0..u64::try_from(*count).expect("small and above 0")).collect()
         }
         Value::List(items) if !items.is_empty() => {
@@ -315,7 +315,7 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Ve
         }
         _ => {
             let message = format!(
-                "`seeds` must be a list of whole numbers or how many (1 to {MOST_SEEDS}), not {}",
+                "`seeds` must be a list of whole numbers or how many (1 to {MAX_SEEDS}), not {}",
                 node.describe_or_empty()
             );
             cx.push(

@@ -57,4 +57,4 @@ pub use profile::read_profile;
 pub use report::{REPORT_KEYS, ROW_KEYS};
 pub use resources::RESOURCE_KEYS;
 pub use search::Results;
-pub use sweep::{MOST as MOST_POINTS, SWEEP_KEYS};
+pub use sweep::{MAX_VARIANTS, SWEEP_KEYS};

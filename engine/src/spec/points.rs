@@ -5,7 +5,7 @@ use super::{
     expand,
     node::{Key, Node, Value},
     samplers::ParamDistribution,
-    sweep::{Axis, MOST, MOST_AXES, Steps, error, label, label_or_fault, target},
+    sweep::{Axis, MAX_AXES, MAX_VARIANTS, Steps, error, label, label_or_error, target},
     vars::Variables,
 };
 use crate::{
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
 
     /// The label of a value in names; a value that cannot have one is reported.
     pub fn label(&mut self, value: &Node) -> Option<String> {
-        label_or_fault(self.cx, value)
+        label_or_error(self.cx, value)
     }
 
     /// The point at a position in the unit cube.
@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
     /// Reports that a sweep has more points than are allowed.
     pub fn too_many(&mut self, key: &Key) {
         let help = "`random` and `sobol` take some of the points of a large space";
-        let message = format!("this sweep has more than {MOST} points");
+        let message = format!("this sweep has more than {MAX_VARIANTS} points");
         self.cx.push(error(message).at_key(key, "too many").help(help));
     }
 
@@ -288,8 +288,8 @@ impl<'a> Reader<'a> {
 
     /// Adds an axis, if its parameter exists; returns its number.
     pub fn add_axis(&mut self, key: &Key) -> Option<usize> {
-        if self.axes.len() >= MOST_AXES {
-            let message = format!("a sweep varies at most {MOST_AXES} parameters");
+        if self.axes.len() >= MAX_AXES {
+            let message = format!("a sweep varies at most {MAX_AXES} parameters");
             self.cx.push(error(message).at_key(key, "one too many"));
             return None;
         }

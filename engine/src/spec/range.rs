@@ -25,7 +25,7 @@ pub fn expand(node: &Node) -> Option<Result<Vec<Node>, String>> {
     Some(values.map(|values| values.into_iter().map(at_place).collect()))
 }
 
-const MOST: usize = 1000;
+const MAX_VALUES: usize = 1000;
 
 fn range(numbers: &[f64]) -> Result<Vec<Value>, String> {
     let (start, end, step) = match *numbers {
@@ -39,8 +39,8 @@ fn range(numbers: &[f64]) -> Result<Vec<Value>, String> {
         return Err("`range` takes whole numbers and a step other than 0".to_owned());
     }
     let count = ((end - start) / step).ceil().max(0.0);
-    if count > MOST as f64 {
-        return Err(format!("the range has {count} values; at most {MOST} are allowed"));
+    if count > MAX_VALUES as f64 {
+        return Err(format!("the range has {count} values; at most {MAX_VALUES} are allowed"));
     }
     let value = |at: usize| Value::Int((start + at as f64 * step) as i128);
     Ok((0..count as usize).map(value).collect())
@@ -53,8 +53,8 @@ fn spaced(numbers: &[f64], name: &str, scale: fn(f64) -> f64) -> Result<Vec<Valu
     if !(start.is_finite() && end.is_finite()) || count.fract() != 0.0 {
         return Err(format!("`{name}` takes two finite numbers and a whole count"));
     }
-    if !(1.0..=MOST as f64).contains(&count) {
-        return Err(format!("the count of `{name}` is from 1 to {MOST}"));
+    if !(1.0..=MAX_VALUES as f64).contains(&count) {
+        return Err(format!("the count of `{name}` is from 1 to {MAX_VALUES}"));
     }
     let last = (count - 1.0).max(1.0);
     let point = |at: usize| scale(start + (end - start) * (at as f64 / last));

@@ -29,9 +29,9 @@ pub const SWEEP_KEYS: &[(&str, &str)] = &[
 ];
 
 /// The most variants of one pipeline: points times seeds.
-pub const MOST: usize = 10_000;
+pub const MAX_VARIANTS: usize = 10_000;
 /// The most parameters that vary at once.
-pub const MOST_AXES: usize = 32;
+pub const MAX_AXES: usize = 32;
 
 /// A parameter or a variable that varies.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Axis {
     /// The index of a value, which is added if it is new; none if the value cannot be part of a
     /// name.
     pub fn intern(&mut self, cx: &mut Context, value: &Node) -> Option<usize> {
-        let label = label_or_fault(cx, value)?;
+        let label = label_or_error(cx, value)?;
         if let Some(&known) = self.numbers.get(&label) {
             return Some(known);
         }
@@ -88,7 +88,7 @@ impl Axis {
 }
 
 /// The label of a value; a value that cannot be part of a name is reported.
-pub fn label_or_fault(cx: &mut Context, value: &Node) -> Option<String> {
+pub fn label_or_error(cx: &mut Context, value: &Node) -> Option<String> {
     if value.is_faulty() {
         return None;
     }
@@ -176,9 +176,10 @@ pub fn read(
     let before = cx.diagnostics.len();
     let sweep = points(cx, vars, &key, entries, steps, results);
     if let Some(count) = sweep.as_ref().map(|sweep| sweep.points.len())
-        && count * seeds > MOST
+        && count * seeds > MAX_VARIANTS
     {
-        let message = format!("{count} points with {seeds} seeds are more than {MOST} variants");
+        let message =
+            format!("{count} points with {seeds} seeds are more than {MAX_VARIANTS} variants");
         cx.push(error(message).at_key(&key, "too many to run"));
     }
     match sweep {

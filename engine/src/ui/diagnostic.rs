@@ -151,7 +151,7 @@ impl RenderStyle {
 }
 
 /// The length in bytes of the longest line of a pipeline file that is shown whole.
-const LONGEST_LINE: usize = 400;
+const MAX_LINE: usize = 400;
 
 /// Draws diagnostics one after the other, each with the lines that it is about.
 pub fn render(source: &SourceText, diagnostics: &[Diagnostic], style: &RenderStyle) -> String {
@@ -194,7 +194,7 @@ pub fn render(source: &SourceText, diagnostics: &[Diagnostic], style: &RenderSty
             *span = on_one_line(&source.text, span);
             *remark = visible(remark).into_owned();
         }
-        let shown = labels.iter().all(|(span, _)| line_around(&source.text, span) <= LONGEST_LINE);
+        let shown = labels.iter().all(|(span, _)| line_around(&source.text, span) <= MAX_LINE);
         let report = if shown && !labels.is_empty() {
             drawn.labels = Some(
                 labels
@@ -323,9 +323,10 @@ fn line_around(text: &str, span: &Span) -> usize {
 
 /// Puts a user's text in backticks, on one line, shortened when it is long.
 pub fn quote(text: &str) -> String {
-    const LONGEST: usize = 40;
-    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LONGEST).is_some() {
+    const MAX_CHARACTERS: usize = 40;
+    let mut shown: String =
+        text.chars().take(MAX_CHARACTERS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX_CHARACTERS).is_some() {
         shown.push('…');
     }
     // Characters that are escaped only in Rust literals are shown as they were written.

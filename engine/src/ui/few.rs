@@ -3,14 +3,14 @@
 use super::diagnostic::{Diagnostic, Severity};
 
 /// The most diagnostics of one pipeline that are shown; the others are only counted.
-const MOST_SHOWN: usize = 50;
+const MAX_SHOWN: usize = 50;
 
 /// The diagnostics to show, in their order; errors are chosen before warnings. A line counts the
 /// others.
 pub fn few(diagnostics: &[Diagnostic]) -> (Vec<Diagnostic>, Option<String>) {
     let mut chosen: Vec<usize> = (0..diagnostics.len()).collect();
     chosen.sort_by_key(|at| diagnostics[*at].severity);
-    let hidden = chosen.split_off(chosen.len().min(MOST_SHOWN));
+    let hidden = chosen.split_off(chosen.len().min(MAX_SHOWN));
     chosen.sort_unstable();
     let errors = hidden.iter().filter(|at| diagnostics[**at].severity == Severity::Error).count();
     let counted = |count: usize, name: &str| match count {

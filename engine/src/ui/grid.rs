@@ -30,11 +30,11 @@ impl Grid {
     /// Shortens the cells of the last column so that all columns fit, if that leaves enough of them
     /// to read.
     pub fn shorten_last(&mut self, width: usize) {
-        const LEAST: usize = 12;
+        const MIN_WIDTH: usize = 12;
         let Some(last) = self.head.len().checked_sub(1) else { return };
         let others: usize = (0..last).map(|at| self.width(at) + 2).sum();
         let room = width.saturating_sub(others);
-        if room < LEAST {
+        if room < MIN_WIDTH {
             return;
         }
         for cell in self.rows.iter_mut().filter_map(|row| row.get_mut(last)) {

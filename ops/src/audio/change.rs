@@ -53,19 +53,19 @@ impl FromStr for Change {
         }
         let number: f64 = number.parse().map_err(drop)?;
         match name {
-            "pitch" if number.abs() <= crate::math::vocoder::MOST_OCTAVES => {
+            "pitch" if number.abs() <= crate::math::vocoder::MAX_OCTAVES => {
                 Ok(Change::Pitch(number))
             }
-            "speed" if (LEAST_SPEED..=MOST_SPEED).contains(&number) => Ok(Change::Speed(number)),
+            "speed" if (MIN_SPEED..=MAX_SPEED).contains(&number) => Ok(Change::Speed(number)),
             _ => Err(()),
         }
     }
 }
 
 /// The limits of a change of speed.
-pub const LEAST_SPEED: f64 = 0.0625;
-/// See [`LEAST_SPEED`].
-pub const MOST_SPEED: f64 = 16.0;
+pub const MIN_SPEED: f64 = 0.0625;
+/// See [`MIN_SPEED`].
+pub const MAX_SPEED: f64 = 16.0;
 
 /// A change with its plans, shared by threads.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Cancel, Ctx, OpError, Outputs, Port,
-    math::resample::{HIGHEST_RATE, LOWEST_RATE},
+    math::resample::{MAX_RATE, MIN_RATE},
 };
 use cache::{Artifact, FileEntry, Kind, Shape, Table, verified};
 use rayon::prelude::*;
@@ -29,7 +29,7 @@ pub const OUTPUTS: &[Port] = &[
 ];
 
 /// The smallest number of frames in a clip: a single sample has no pitch, spectrum or duration.
-const FEWEST_FRAMES: u64 = 2;
+const MIN_FRAMES: u64 = 2;
 
 /// The treatment of a recording that cannot be used. One that cannot be opened or read is always an
 /// error: a study must not depend on who runs it.
@@ -322,14 +322,14 @@ fn check(
             excerpts[place]
         }
     };
-    let rates = LOWEST_RATE..=HIGHEST_RATE;
+    let rates = MIN_RATE..=MAX_RATE;
     if !rates.contains(&probe.sample_rate) {
         let (low, high) = rates.into_inner();
         let reason =
             format!("has a sample rate of {} Hz, outside {low} to {high} Hz", probe.sample_rate);
         return Err(fault(reason, "export the recording again at an ordinary rate, or remove it"));
     }
-    if probe.frames < FEWEST_FRAMES {
+    if probe.frames < MIN_FRAMES {
         let reason = "holds a single frame, too few to be a clip".to_owned();
         return Err(fault(reason, "export the recording again, or remove it"));
     }

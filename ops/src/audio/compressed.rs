@@ -67,7 +67,7 @@ enum State {
 }
 
 /// The number of consecutive errors after which decoding stops.
-const MOST_FAULTS: u32 = 1_000;
+const MAX_FAULTS: u32 = 1_000;
 
 /// Opens the first audio track and decodes its first block.
 pub(crate) fn open<'a>(
@@ -201,7 +201,7 @@ impl Compressed<'_> {
                 Err(error) => {
                     damage.note(self.made, reason(&error));
                     self.faults += 1;
-                    if self.faults > MOST_FAULTS {
+                    if self.faults > MAX_FAULTS {
                         self.state = State::Last;
                     }
                 }

@@ -8,8 +8,8 @@ use symphonia::core::{
 };
 
 /// The smallest number of bytes in a frame, and the largest number searched.
-const LEAST: usize = 10;
-const MOST: usize = 1 << 21;
+const MIN_FRAME_BYTES: usize = 10;
+const MAX_FRAME_BYTES: usize = 1 << 21;
 
 /// The frame that starts `bytes` after the first one and at sample `made`. It ends at the first
 /// position where its checksum is valid and `decodes` accepts it, since a 16-bit checksum may be
@@ -21,7 +21,8 @@ pub(crate) fn last_packet(
     mut decodes: impl FnMut(&Packet) -> bool,
 ) -> Option<Packet> {
     let mut room = Vec::new();
-    let rest = input.bytes(first_frame(input)?.checked_add(bytes)?, MOST, &mut room).ok()?;
+    let rest =
+        input.bytes(first_frame(input)?.checked_add(bytes)?, MAX_FRAME_BYTES, &mut room).ok()?;
     let [0xff, 0xf8 | 0xf9, ..] = rest else { return None };
     let time = Timestamp::from(i64::try_from(made).ok()?);
     let mut crc = 0_u16;
@@ -31,7 +32,7 @@ pub(crate) fn last_packet(
             crc = crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x8005 };
         }
         // The checksum over a frame with its checksum is 0.
-        if crc == 0 && at + 1 >= LEAST {
+        if crc == 0 && at + 1 >= MIN_FRAME_BYTES {
             let packet = Packet::new(0, time, Duration::ZERO, &rest[..=at]);
             if decodes(&packet) {
                 return Some(packet);

@@ -31,7 +31,7 @@ const CLASS: &str = "labels";
 
 /// The most further columns for which the labels of one hold all others too; their number grows with
 /// the square.
-const MOST_BESIDE: usize = 32;
+const MAX_BESIDE: usize = 32;
 
 /// Recordings listed in a CSV file.
 ///
@@ -216,7 +216,7 @@ impl Manifest {
                 true => collection.labels(),
                 false => collection.labels_of(cells(all), CLASS),
             };
-            let own = if columns.len() <= MOST_BESIDE { beside(own, name) } else { own };
+            let own = if columns.len() <= MAX_BESIDE { beside(own, name) } else { own };
             outputs = outputs.with(port(name), Artifact::table(Kind::Labels, own));
         }
         outputs

@@ -13,7 +13,7 @@ use rusty_mp3::{
 /// The samples by which what is decoded comes later: 528 of the encoder and 529 of any decoder.
 const DELAY: usize = 528 + 529;
 /// The most bits of a granule, since its length is written in 12 bits. `rusty_mp3` does not check it.
-const MOST_BITS: usize = (1 << 12) - 1;
+const MAX_BITS: usize = (1 << 12) - 1;
 /// The sample rates of MP3, as messages name them.
 const SAMPLE_RATES: &str = "8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 and 48000 Hz";
 const RESAMPLE: &str = "convert the recordings with `ffmpeg -i IN -ar 44100 OUT.wav`";
@@ -38,7 +38,7 @@ pub(super) fn header(sample_rate: u32, bit_rate: u32) -> Result<FrameHeader, Dec
     let lower = all.iter().rev().filter(|rate| **rate <= bit_rate);
     let mut headers = lower.filter_map(|rate| encoder_header(sample_rate, 1, *rate).ok());
     let fits =
-        |header: &FrameHeader| region_capacity(header) * 8 / header.version.granules() <= MOST_BITS;
+        |header: &FrameHeader| region_capacity(header) * 8 / header.version.granules() <= MAX_BITS;
     Ok(headers.find(fits).expect("the lowest bit rate fits"))
 }
 

@@ -19,7 +19,7 @@ use std::{
 /// The samples of excerpts that are held at a time, before they are worked on by all threads.
 const AT_ONCE: usize = 1 << 24;
 /// The samples above which an excerpt is not held but decoded block by block.
-const MOST_HELD: u64 = 1 << 26;
+const MAX_HELD: u64 = 1 << 26;
 
 /// Clips that are read together.
 enum Unit<T> {
@@ -191,7 +191,7 @@ impl<L, M, F> Work<'_, L, M, F> {
         };
         let is_long = |part: &Part<T>| {
             let (from, to) = bounds(part);
-            (to - from).saturating_mul(channels as u64) > MOST_HELD
+            (to - from).saturating_mul(channels as u64) > MAX_HELD
         };
         let (long, short): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_long);
         let mut faults = apart(long);

@@ -1,7 +1,7 @@
 //! The op `pitch_shift`: recordings at another pitch.
 
 use super::change::{Change, changed, shape};
-use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, math::vocoder::MOST_OCTAVES};
+use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, math::vocoder::MAX_OCTAVES};
 use cache::{Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,9 @@ impl Op for PitchShift {
 impl PitchShift {
     fn octaves(&self) -> Result<f64, OpError> {
         let octaves = self.n_steps / f64::from(self.bins_per_octave.get());
-        if !(-MOST_OCTAVES..=MOST_OCTAVES).contains(&octaves) {
+        if !(-MAX_OCTAVES..=MAX_OCTAVES).contains(&octaves) {
             let message = format!(
-                "`n_steps` is {}, which is not within {MOST_OCTAVES} octaves of {} steps",
+                "`n_steps` is {}, which is not within {MAX_OCTAVES} octaves of {} steps",
                 self.n_steps, self.bins_per_octave
             );
             return Err(OpError::param("n_steps", message));

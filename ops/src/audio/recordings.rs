@@ -32,7 +32,7 @@ pub struct Recordings<'a> {
 }
 
 /// The most long recordings that are kept open.
-const MOST_OPEN: usize = 64;
+const MAX_OPEN: usize = 64;
 
 impl<'a> Recordings<'a> {
     /// A reader of the recordings that `files` locates, which stops if `cancel` says so.
@@ -156,7 +156,7 @@ impl<'a> Recordings<'a> {
         let encoded = Encoded::open(path, digest, bytes, self.cancel)?;
         if let Encoded::File(watched) = &encoded {
             let mut long = self.long.lock().expect(NO_PANIC);
-            if long.len() >= MOST_OPEN {
+            if long.len() >= MAX_OPEN {
                 long.clear();
             }
             long.insert(*digest, Arc::clone(watched));

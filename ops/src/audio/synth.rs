@@ -36,7 +36,7 @@ pub const EXCERPTS: u32 = 3;
 const RENDERING: u32 = 1;
 
 /// The largest number of clips in a class.
-pub const MOST_CLIPS: u32 = 100_000;
+pub const MAX_CLIPS: u32 = 100_000;
 
 /// Synthesised clips of eleven instruments: a corpus in the shape of IRMAS that needs no data.
 ///
@@ -77,10 +77,10 @@ impl Op for Synth {
     }
 
     fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
-        if !(1..=MOST_CLIPS).contains(&self.clips_per_class) {
+        if !(1..=MAX_CLIPS).contains(&self.clips_per_class) {
             return Err(OpError::param(
                 "clips_per_class",
-                format!("`clips_per_class` is {}, not 1 to {MOST_CLIPS}", self.clips_per_class),
+                format!("`clips_per_class` is {}, not 1 to {MAX_CLIPS}", self.clips_per_class),
             ));
         }
         let rows = Some(CLASSES.len() * self.clips_per_class as usize);

@@ -63,8 +63,8 @@ fn last(input: &Input<'_>) -> Option<u64> {
         return input.has(end.checked_sub(size + 15)?, b"LYRICSBEGIN").then_some(size + 15);
     }
     if end >= 20 && input.has(end - 9, b"LYRICSEND") {
-        const LONGEST: u64 = 5_100 + 20;
-        let tail = input.after(end.saturating_sub(LONGEST));
+        const MAX_LYRICS_BYTES: u64 = 5_100 + 20;
+        let tail = input.after(end.saturating_sub(MAX_LYRICS_BYTES));
         let start = (0..tail.length()).rev().find(|&at| tail.has(at, b"LYRICSBEGIN"))?;
         return Some(tail.length() - start);
     }

@@ -1,6 +1,6 @@
 //! The op `time_stretch`: recordings at another speed.
 
-use super::change::{Change, LEAST_SPEED, MOST_SPEED, changed, shape};
+use super::change::{Change, MAX_SPEED, MIN_SPEED, changed, shape};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Kind, Shape};
 use schemars::JsonSchema;
@@ -29,9 +29,8 @@ impl Op for TimeStretch {
         &[Port::new("clips", &[Kind::Clips], "the same recordings at another speed")];
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
-        if !(LEAST_SPEED..=MOST_SPEED).contains(&self.rate) {
-            let message =
-                format!("`rate` is {}, not from {LEAST_SPEED} to {MOST_SPEED}", self.rate);
+        if !(MIN_SPEED..=MAX_SPEED).contains(&self.rate) {
+            let message = format!("`rate` is {}, not from {MIN_SPEED} to {MAX_SPEED}", self.rate);
             return Err(OpError::param("rate", message));
         }
         Ok(vec![shape(inputs)])

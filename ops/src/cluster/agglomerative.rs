@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
 /// The largest number of distances that are held at once: 16 GiB.
-const MOST_DISTANCES: usize = 1 << 31;
+const MAX_DISTANCES: usize = 1 << 31;
 
 /// The largest number of features for which Ward's distances are computed from means whenever they
 /// are needed, which is faster than storing them.
@@ -76,7 +76,7 @@ impl Agglomerative {
     fn check_size(&self, clips: Option<usize>, features: Option<usize>) -> Result<(), OpError> {
         check_clusters(self.clusters.get() as usize, clips)?;
         let Some(n) = clips.filter(|_| !self.by_means(features)) else { return Ok(()) };
-        if distance_count(n).is_some_and(|count| count <= MOST_DISTANCES) {
+        if distance_count(n).is_some_and(|count| count <= MAX_DISTANCES) {
             return Ok(());
         }
         let gib = n as f64 * (n as f64 - 1.0) / 2.0 * 8.0 / (1_u64 << 30) as f64;

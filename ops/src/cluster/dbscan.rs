@@ -45,7 +45,7 @@ fn five() -> u32 {
 }
 
 /// The largest number of pairs of neighbours that are held: 8 GiB.
-const MOST_PAIRS: usize = 1 << 31;
+const MAX_PAIRS: usize = 1 << 31;
 
 impl Dbscan {
     fn check_samples(&self) -> Result<(), OpError> {
@@ -87,7 +87,7 @@ impl Op for Dbscan {
         let count = |_: usize, line: &[f64]| line.iter().filter(|it| is_near(it)).count();
         let counts = each_row(x, width, &cancelled, count).ok_or_else(OpError::cancelled)?;
         let pairs: usize = counts.iter().sum();
-        if pairs > MOST_PAIRS {
+        if pairs > MAX_PAIRS {
             let share = pairs as f64 / (ids.len() as f64).powi(2) * 100.0;
             return Err(OpError::param(
                 "eps",

@@ -5,7 +5,7 @@ use super::{MADE_BY, made_by};
 use crate::fitted::{self, Fitted, MODEL};
 use crate::math::{
     contingency::by_first_appearance,
-    kmeans::{Points, lloyd, plus_plus},
+    kmeans::{Points, kmeans_plus_plus, lloyd},
     mixture::{Failure, Fit, Form, Limits, Mixture, fit},
     random::{Purpose, Random},
 };
@@ -93,7 +93,7 @@ pub enum Covariance {
 }
 
 /// The largest number of features with full covariances.
-const MOST_FULL: usize = 1024;
+const MAX_FULL: usize = 1024;
 
 impl GaussianMixture {
     fn form(&self) -> Form {
@@ -106,10 +106,10 @@ impl GaussianMixture {
 
     fn check_size(&self, clips: Option<usize>, width: Option<usize>) -> Result<(), OpError> {
         check_clusters(self.clusters.get() as usize, clips)?;
-        let wide = width.filter(|it| self.covariance == Covariance::Full && *it > MOST_FULL);
+        let wide = width.filter(|it| self.covariance == Covariance::Full && *it > MAX_FULL);
         wide.map_or(Ok(()), |width| {
             let message =
-                format!("full covariances of {width} features are too large, at most {MOST_FULL}");
+                format!("full covariances of {width} features are too large, at most {MAX_FULL}");
             Err(OpError::param("covariance", message)
                 .help("take `covariance: diagonal`, or fewer features, for instance after `pca`"))
         })
@@ -191,7 +191,7 @@ impl Op for GaussianMixture {
         for restart in 0..self.n_init.get() {
             cx.stop_if_cancelled()?;
             let mut random = Random::new(cx.seed, Purpose::Mixture, restart);
-            let init = plus_plus(&points, k, &mut random, &cancelled);
+            let init = kmeans_plus_plus(&points, k, &mut random, &cancelled);
             cx.stop_if_cancelled()?;
             let labels = lloyd(&points, &init, 1e-4, 300, &cancelled).labels;
             cx.stop_if_cancelled()?;

@@ -4,7 +4,7 @@ use super::{MADE_BY, made_by};
 use crate::fitted::{self, Fitted, MODEL};
 use crate::math::{
     contingency::by_first_appearance,
-    kmeans::{Fit, Points, lloyd, plus_plus, random_rows},
+    kmeans::{Fit, Points, kmeans_plus_plus, lloyd, random_rows},
     random::{Purpose, Random},
 };
 use crate::memory::{Features, whole};
@@ -148,7 +148,7 @@ impl Op for Kmeans {
             cx.stop_if_cancelled()?;
             let mut random = Random::new(cx.seed, Purpose::KMeans, restart);
             let init = match self.init {
-                Init::PlusPlus => plus_plus(&points, k, &mut random, &cancelled),
+                Init::PlusPlus => kmeans_plus_plus(&points, k, &mut random, &cancelled),
                 Init::Random => random_rows(&points, k, &mut random),
             };
             cx.stop_if_cancelled()?;

@@ -4,7 +4,7 @@ use super::kmeans::check_clusters;
 use super::{MADE_BY, made_by};
 use crate::math::{
     contingency::by_first_appearance,
-    kmeans::{Fit, Points, lloyd, plus_plus},
+    kmeans::{Fit, Points, kmeans_plus_plus, lloyd},
     neighbors::Neighbors,
     random::{Purpose, Random},
     spectral_embedding::{EXTRA, Graph, LANES},
@@ -109,7 +109,7 @@ impl Op for Spectral {
         let mut best: Option<Fit> = None;
         for restart in 0..self.n_init.get() {
             let mut random = Random::new(cx.seed, Purpose::KMeans, restart);
-            let init = plus_plus(&points, k, &mut random, &cancelled);
+            let init = kmeans_plus_plus(&points, k, &mut random, &cancelled);
             cx.stop_if_cancelled()?;
             let fit = lloyd(&points, &init, 1e-4, 300, &cancelled);
             cx.stop_if_cancelled()?;

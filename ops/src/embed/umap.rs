@@ -112,7 +112,7 @@ fn default_set_op_mix_ratio() -> Fraction {
 }
 
 /// The largest number of coordinates of a layout.
-const MOST_COMPONENTS: u32 = 32;
+const MAX_COMPONENTS: u32 = 32;
 /// The extent of the initial coordinates.
 const EXTENT: f64 = 10.0;
 /// Bytes for each clip of the vectors of the spectral initialisation: about a hundred and fifty
@@ -145,7 +145,7 @@ impl Umap {
         if self.n_neighbors < 2 {
             return outside("n_neighbors", self.n_neighbors, "from 2");
         }
-        if self.n_components.get() > MOST_COMPONENTS {
+        if self.n_components.get() > MAX_COMPONENTS {
             return outside("n_components", self.n_components.get(), "from 1 to 32");
         }
         if self.negative_sample_rate > 1000 {

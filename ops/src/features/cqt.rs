@@ -152,7 +152,7 @@ impl Default for Cqt {
 }
 
 /// The most tunings of which the filters are kept.
-const MOST_PLANS: usize = 16;
+const MAX_PLANS: usize = 16;
 
 /// The state that threads share when they transform clips.
 pub(super) struct Transforms<'a> {
@@ -193,7 +193,7 @@ impl<'a> Transforms<'a> {
         if let Some(plan) = plans.get(&place) {
             return Arc::clone(plan);
         }
-        if plans.len() >= MOST_PLANS {
+        if plans.len() >= MAX_PLANS {
             plans.clear();
         }
         let plan = Arc::new(ConstantQ::new(&self.cqt.bins(tuning)));
@@ -228,7 +228,7 @@ impl Cqt {
     }
 
     pub(super) fn check_params(&self) -> Result<(), OpError> {
-        const LONGEST: f64 = 262_144.0;
+        const MAX_FILTER_LENGTH: f64 = 262_144.0;
         self.framing().check()?;
         within("hop_length", self.hop_length.get(), 16, 1 << 16)?;
         within("n_bins", self.n_bins.get(), 1, 4_096)?;
@@ -250,7 +250,7 @@ impl Cqt {
                 OpError::param("n_bins", message).help("use fewer bands, or a lower `fmin`")
             );
         }
-        if self.bins(low).longest() > LONGEST {
+        if self.bins(low).longest() > MAX_FILTER_LENGTH {
             let message = format!("a filter at {} Hz is longer than 2^18 samples", self.fmin.get());
             return Err(OpError::param("fmin", message)
                 .help("use a higher `fmin`, fewer bands an octave, or a lower `filter_scale`"));

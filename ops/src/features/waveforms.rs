@@ -3,7 +3,7 @@
 use crate::{
     Ctx, OpError,
     audio::recordings::Recordings,
-    math::resample::{self, HIGHEST_RATE, LOWEST_RATE, Resampler},
+    math::resample::{self, MAX_RATE, MIN_RATE, Resampler},
     params::Positive,
 };
 use cache::{Artifact, Kind, Shape, Table};
@@ -47,10 +47,10 @@ impl Framing {
 
     /// Checks the rate and the length of clips.
     pub fn check(&self) -> Result<(), OpError> {
-        const LONGEST: f64 = 86_400.0;
-        within("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE)?;
+        const MAX_SECONDS: f64 = 86_400.0;
+        within("sample_rate", self.sample_rate, MIN_RATE, MAX_RATE)?;
         let duration = self.duration.get();
-        if duration > LONGEST || self.samples() == 0 {
+        if duration > MAX_SECONDS || self.samples() == 0 {
             return Err(OpError::param(
                 "duration",
                 format!("a duration of {duration} s is not between one sample and one day"),

@@ -12,7 +12,7 @@ use std::{f64::consts::TAU, sync::Arc};
 const HANN_BANDWIDTH: f64 = 1.500_183_105_468_75;
 
 /// The most halvings at once: no resampler goes further down.
-const MOST_HALVINGS: i64 = 9;
+const MAX_HALVINGS: i64 = 9;
 
 /// The numbers that decide a transform.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ impl Bins {
     fn early_halvings(&self, octaves: usize) -> u32 {
         let spare = ((self.sample_rate / 2.0 / self.highest()).log2().ceil() as i64 - 2).max(0);
         let hops = (i64::from(self.hop.trailing_zeros()) - octaves as i64 + 1).max(0);
-        spare.min(hops).min(MOST_HALVINGS) as u32
+        spare.min(hops).min(MAX_HALVINGS) as u32
     }
 }
 
@@ -123,7 +123,7 @@ impl ConstantQ {
     /// Plans a transform.
     pub fn new(of: &Bins) -> Self {
         let down = |by: u32| {
-            let made = Resampler::new(by * resample::LOWEST_RATE, resample::LOWEST_RATE);
+            let made = Resampler::new(by * resample::MIN_RATE, resample::MIN_RATE);
             made.expect("both rates are within the limits")
         };
         let per_octave = of.per_octave.min(of.count);

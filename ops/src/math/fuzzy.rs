@@ -16,7 +16,7 @@ pub struct Bandwidths {
 impl Bandwidths {
     /// Computes them from `each` distances a point, to itself first and then to its neighbours.
     pub fn new(distances: &[f64], each: usize) -> Self {
-        const LEAST: f64 = 1e-3;
+        const MIN_SCALE: f64 = 1e-3;
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let overall = mean(distances);
         let (mut rho, mut sigma) = (Vec::new(), Vec::new());
@@ -26,7 +26,7 @@ impl Bandwidths {
             let scale = if nearest > 0.0 { mean(own) } else { overall };
             rho.push(nearest);
             let target = (each as f64).log2();
-            sigma.push(bandwidth(&own[1..], nearest, target, scale).max(LEAST * scale));
+            sigma.push(bandwidth(&own[1..], nearest, target, scale).max(MIN_SCALE * scale));
         }
         Self { rho, sigma }
     }

@@ -85,7 +85,7 @@ impl<'a, S: Stored> Points<'a, S> {
 /// inertia among 2 + ⌊ln n_clusters⌋ points, which are drawn with probability proportional to the
 /// squared distance to the nearest centre so far. There are fewer centres if `cancelled` returns
 /// true meanwhile.
-pub fn plus_plus<S: Stored>(
+pub fn kmeans_plus_plus<S: Stored>(
     points: &Points<'_, S>,
     n_clusters: usize,
     random: &mut Random,
@@ -301,7 +301,7 @@ mod tests {
         let (values, asked) = (values(), AtomicUsize::new(0));
         let stop = || asked.fetch_add(1, Ordering::Relaxed) == 3;
         let mut random = Random::new(2, Purpose::KMeans, 0);
-        let centres = plus_plus(&Points::new(&values, D), 500, &mut random, &stop);
+        let centres = kmeans_plus_plus(&Points::new(&values, D), 500, &mut random, &stop);
         assert_eq!(centres.len(), 4 * D);
     }
 

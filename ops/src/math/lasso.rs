@@ -2,7 +2,7 @@
 
 /// The largest change of a weight at which the descent ends, and the most rounds of it.
 const TOL: f64 = 1e-10;
-const MOST_ROUNDS: usize = 10_000;
+const MAX_ROUNDS: usize = 10_000;
 
 /// Products of columns, from which any number of targets can be fitted.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Columns {
             toward.iter_mut().zip(row).for_each(|(sum, x)| *sum += x * y / n);
         }
         let mut weights = vec![0.0; d];
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let mut change = 0.0_f64;
             for at in 0..d {
                 let line = &self.gram[at * d..][..d];

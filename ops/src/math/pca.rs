@@ -168,7 +168,7 @@ pub fn randomized(
     seed: u64,
     tick: &mut dyn FnMut(usize) -> bool,
 ) -> Option<Fit> {
-    const MOST_BLOCKS: usize = 12;
+    const MAX_BLOCKS: usize = 12;
     const ENOUGH: f64 = 1e-5;
     let d = moments.mean.len();
     let n = x.len() / d;
@@ -201,7 +201,7 @@ pub fn randomized(
         if !tick(basis.len()) {
             return None;
         }
-        if exhausted || settled || basis.len() == MOST_BLOCKS || values.len() >= n.min(d) {
+        if exhausted || settled || basis.len() == MAX_BLOCKS || values.len() >= n.min(d) {
             break (values, vectors);
         }
         before = leading.to_vec();

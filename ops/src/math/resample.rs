@@ -17,9 +17,9 @@ use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::sync::Arc;
 
 /// The lowest supported sample rate in hertz.
-pub const LOWEST_RATE: u32 = 1_000;
+pub const MIN_RATE: u32 = 1_000;
 /// The highest supported sample rate in hertz.
-pub const HIGHEST_RATE: u32 = 1_000_000;
+pub const MAX_RATE: u32 = 1_000_000;
 
 /// A conversion between two rates, planned once and shared by threads.
 pub struct Resampler {
@@ -54,12 +54,12 @@ impl Resampler {
     /// Plans the conversion from one rate to another, both in Hz.
     ///
     /// # Errors
-    /// When a rate is outside [`LOWEST_RATE`] to [`HIGHEST_RATE`].
+    /// When a rate is outside [`MIN_RATE`] to [`MAX_RATE`].
     pub fn new(from: u32, to: u32) -> Result<Self, String> {
         for rate in [from, to] {
-            if !(LOWEST_RATE..=HIGHEST_RATE).contains(&rate) {
+            if !(MIN_RATE..=MAX_RATE).contains(&rate) {
                 return Err(format!(
-                    "a sample rate of {rate} Hz is outside {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+                    "a sample rate of {rate} Hz is outside {MIN_RATE} to {MAX_RATE} Hz"
                 ));
             }
         }

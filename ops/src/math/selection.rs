@@ -1,7 +1,7 @@
 //! Criteria for the number of clusters.
 
 use super::{
-    kmeans::{Cancelled, Fit, Points, lloyd, plus_plus},
+    kmeans::{Cancelled, Fit, Points, kmeans_plus_plus, lloyd},
     pairwise::Stored,
     random::{Purpose, Random},
 };
@@ -18,7 +18,7 @@ pub fn best_kmeans<S: Stored>(
     let mut best: Option<Fit> = None;
     for restart in 0..n_init {
         let mut random = Random::new(seed, Purpose::KMeans, restart);
-        let init = plus_plus(points, clusters, &mut random, cancelled);
+        let init = kmeans_plus_plus(points, clusters, &mut random, cancelled);
         if cancelled() {
             return None;
         }

@@ -6,7 +6,7 @@ use super::pairwise::{LANES, Packed, Stored};
 use rayon::prelude::*;
 
 /// The largest number of sums that are held at once.
-pub(crate) const MOST_SUMS: usize = 1 << 25;
+pub(crate) const MAX_SUMS: usize = 1 << 25;
 
 /// The silhouette of every point, for labels numbered from 0 without gaps, with at least two
 /// clusters.
@@ -38,7 +38,7 @@ pub fn samples<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Vec<f64
         .collect();
     // One line of sums for each cluster: the distances of the point in each lane to the points of
     // the cluster.
-    let parts = (MOST_SUMS / (n_clusters * lanes).max(1)).clamp(1, 16);
+    let parts = (MAX_SUMS / (n_clusters * lanes).max(1)).clamp(1, 16);
     let sums = (0..parts)
         .into_par_iter()
         .map(|part| {

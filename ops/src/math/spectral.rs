@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 /// The number of Lanczos vectors after which the iteration ends even if it has not converged, since
 /// an initial layout need not be exact.
-const MOST: usize = 256;
+const MAX_VECTORS: usize = 256;
 /// The number of vectors between two computations of the eigenvalues.
 const LOOK: usize = 32;
 /// The length below which a vector consists of rounding errors only.
@@ -36,7 +36,7 @@ pub fn layout(graph: &Graph, count: usize, seed: u64) -> Option<Vec<f64>> {
     let mut next: Vec<f64> = (0..n).map(|_| random.between(-1.0, 1.0)).collect();
     let mut basis = vec![normalized(roots.clone())?];
     let (mut diagonal, mut beside): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
-    let last = MOST.min(n - 1);
+    let last = MAX_VECTORS.min(n - 1);
     let vectors = loop {
         let m = diagonal.len();
         let mut length = orthogonalize(&mut next, &basis);

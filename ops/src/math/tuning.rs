@@ -3,7 +3,7 @@
 /// The lowest and the highest frequency of a peak in Hz.
 const RANGE: [f64; 2] = [150.0, 4_000.0];
 /// The share of the largest value of its frame that a peak has at least.
-const LEAST: f32 = 0.1;
+const MIN_PEAK: f32 = 0.1;
 /// The number of deviations that are told apart within a bin.
 const STEPS: usize = 100;
 
@@ -26,7 +26,7 @@ pub fn estimate(frames: &[f32], bins: usize, sample_rate: f64, bins_per_octave: 
     let is_audible = |bin: usize| (RANGE[0]..highest).contains(&(bin as f64 * hz_per_bin));
     let mut peaks: Vec<(f32, f32)> = Vec::new();
     for frame in frames.chunks_exact(bins) {
-        let least = LEAST * frame.iter().copied().fold(0.0, f32::max);
+        let least = MIN_PEAK * frame.iter().copied().fold(0.0, f32::max);
         let at = |bin: usize| if frame[bin] > least { frame[bin] } else { 0.0 };
         for bin in (1..bins).filter(|&bin| is_audible(bin)) {
             let next = if bin + 1 < bins { at(bin + 1) } else { f32::NEG_INFINITY };

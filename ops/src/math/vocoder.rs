@@ -131,12 +131,12 @@ pub struct PitchShift {
 }
 
 /// The most octaves up or down.
-pub const MOST_OCTAVES: f64 = 4.0;
+pub const MAX_OCTAVES: f64 = 4.0;
 
 impl PitchShift {
-    /// Plans a change by this many octaves, up to [`MOST_OCTAVES`] up or down.
+    /// Plans a change by this many octaves, up to [`MAX_OCTAVES`] up or down.
     pub fn new(octaves: f64) -> Self {
-        let rate = 2.0_f64.powf(-octaves.clamp(-MOST_OCTAVES, MOST_OCTAVES));
+        let rate = 2.0_f64.powf(-octaves.clamp(-MAX_OCTAVES, MAX_OCTAVES));
         let (up, down) = ratio(rate);
         // Rates in Hz that a resampler takes.
         let by = 1_000_u32.div_ceil(up.min(down));
@@ -160,14 +160,14 @@ impl PitchShift {
 /// The fraction nearest to a ratio, with terms up to 30,000: the error over a minute is below a tenth of a
 /// sample.
 fn ratio(of: f64) -> (u32, u32) {
-    const MOST: u32 = 30_000;
+    const MAX_TERM: u32 = 30_000;
     let (mut before, mut own) = ((0, 1), (1, 0));
     let mut rest = of;
     loop {
         let whole = rest.floor();
         let next = |before: u32, own: u32| f64::from(before) + whole * f64::from(own);
         let (up, down) = (next(before.0, own.0), next(before.1, own.1));
-        if up.max(down) > f64::from(MOST) {
+        if up.max(down) > f64::from(MAX_TERM) {
             return own;
         }
         (before, own) = (own, (up as u32, down as u32));

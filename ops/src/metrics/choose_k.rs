@@ -88,7 +88,7 @@ fn ten() -> NonZeroU32 {
 }
 
 /// The largest number of features, whose principal components are found exactly.
-const MOST_FEATURES: usize = 1024;
+const MAX_FEATURES: usize = 1024;
 
 /// The prediction strength from which clusters count as reproduced.
 const STRONG: f64 = 0.8;
@@ -104,10 +104,10 @@ impl ChooseK {
             return Err(OpError::param("largest", message)
                 .help(format!("try {} clusters at most, or give more clips", clips / 2)));
         }
-        match width.filter(|width| *width > MOST_FEATURES) {
+        match width.filter(|width| *width > MAX_FEATURES) {
             None => Ok(()),
             Some(width) => {
-                let message = format!("{width} features are more than {MOST_FEATURES}");
+                let message = format!("{width} features are more than {MAX_FEATURES}");
                 Err(OpError::data(message).help("reduce the features first, such as by `pca`"))
             }
         }

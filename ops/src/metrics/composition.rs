@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 pub struct Composition {}
 
 /// The largest number of pairs of cluster and class.
-const MOST_PAIRS: usize = 1 << 20;
+const MAX_PAIRS: usize = 1 << 20;
 
 impl Op for Composition {
     const NAME: &'static str = "composition";
@@ -88,7 +88,7 @@ impl Counts {
         let (of_cluster, cluster_names) = by_name(clusters);
         let (of_class, classes) = by_name(truth);
         let width = classes.len();
-        if cluster_names.len().saturating_mul(width) > MOST_PAIRS {
+        if cluster_names.len().saturating_mul(width) > MAX_PAIRS {
             return Err(OpError::data(format!(
                 "{} clusters of {width} classes are too many to set side by side",
                 cluster_names.len()

@@ -12,7 +12,7 @@ pub(super) const RECORDING: &str = "group";
 const NAMES: [&str; 3] = ["clip_id", "audio", "label"];
 
 /// The largest number of different numbers that are values of their own.
-const MOST_NUMBERS: usize = 32;
+const MAX_NUMBERS: usize = 32;
 
 /// A column with its cell for each clip; an empty cell is a missing value.
 pub(super) struct Covariate {
@@ -65,7 +65,7 @@ fn numbers(values: Vec<Option<f64>>) -> (Vec<String>, bool) {
     let mut sorted: Vec<f64> = values.iter().flatten().copied().filter(|it| !it.is_nan()).collect();
     sorted.sort_by(f64::total_cmp);
     let distinct = sorted.windows(2).filter(|pair| pair[0] < pair[1]).count() + 1;
-    let is_cut = distinct > MOST_NUMBERS;
+    let is_cut = distinct > MAX_NUMBERS;
     let quarter = |value: f64| {
         let below = |part: &&usize| value > sorted[(sorted.len() - 1) * **part / 4];
         format!("{}", [1, 2, 3].iter().filter(below).count() + 1)

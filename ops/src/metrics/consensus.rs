@@ -33,14 +33,14 @@ pub struct Consensus {
 }
 
 /// The largest number of clips, whose pairs are all held.
-const MOST: usize = 20_000;
+const MAX_CLIPS: usize = 20_000;
 
 impl Consensus {
     fn check_size(&self, clips: Option<usize>) -> Result<(), OpError> {
         let Some(clips) = clips else { return Ok(()) };
-        if clips > MOST {
+        if clips > MAX_CLIPS {
             return Err(OpError::data(format!("all pairs of {clips} clips are too many"))
-                .help(format!("a consensus holds at most {MOST} clips")));
+                .help(format!("a consensus holds at most {MAX_CLIPS} clips")));
         }
         if clips < self.clusters.get() as usize {
             let message = format!("{clips} clips cannot make {} clusters", self.clusters);

@@ -4,7 +4,7 @@ use crate::math::shuffle;
 use crate::measures::ScoredClusters;
 use crate::memory::{Features, whole};
 use crate::metrics::{
-    gaussian_reference::{MOST_FEATURES, Method, cloud, points},
+    gaussian_reference::{MAX_FEATURES, Method, cloud, points},
     metrics::{CLUSTERED, SCORES, truth_of},
 };
 use crate::{Companion, Ctx, Inputs, Op, OpError, Outputs, Port};
@@ -82,7 +82,7 @@ impl Op for Controls {
             found.extend(scores(name, x, width, &cut, truth));
             Ok::<_, OpError>(())
         };
-        if width <= MOST_FEATURES {
+        if width <= MAX_FEATURES {
             rate("gaussian", &cloud(values, width, cx.seed)?, &method, None)?;
         }
         rate("shuffled", &shuffled(values, width, cx.seed), &method, truth)?;

@@ -10,7 +10,7 @@ use crate::params::Positive;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Kind, Shape,
-    metric::{CLIPS, Score, artifact, clips_name},
+    metric::{CLIPS, Score, artifact, clip_set_digest},
 };
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -131,7 +131,7 @@ impl Op for Disentanglement {
         let scores: Vec<Score> = found.into_iter().enumerate().map(score).collect();
         let names: Vec<&str> = factors.iter().map(|factor| factor.name.as_str()).collect();
         let scores = artifact(&scores)
-            .with_meta(CLIPS, clips_name(ids.iter().map(String::as_str)))
+            .with_meta(CLIPS, clip_set_digest(ids.iter().map(String::as_str)))
             .with_meta("factors", names);
         Ok(Outputs::new().with("scores", scores))
     }

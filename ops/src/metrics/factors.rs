@@ -8,7 +8,7 @@ use cache::{Column, Table};
 use std::collections::HashMap;
 
 /// The largest number of different whole numbers that are classes.
-const MOST_CLASSES: usize = 32;
+const MAX_CLASSES: usize = 32;
 
 /// A factor, of the clips that have a value.
 pub(super) struct Factor {
@@ -70,7 +70,7 @@ pub(super) fn factors(
                 let mut all: Vec<i64> = rows.iter().map(|row| values[*row]).collect();
                 all.sort_unstable();
                 all.dedup();
-                match all.len() > MOST_CLASSES {
+                match all.len() > MAX_CLASSES {
                     true => numbers(&rows, bins, |row| values[row] as f64),
                     false => classes(&rows, |row| Some(&values[row])),
                 }

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub struct GaussianReference {}
 
 /// The largest number of features for which the eigenvalues of the covariance are computed.
-pub(crate) const MOST_FEATURES: usize = 512;
+pub(crate) const MAX_FEATURES: usize = 512;
 
 impl Op for GaussianReference {
     const NAME: &'static str = "gaussian_reference";
@@ -48,7 +48,7 @@ impl Op for GaussianReference {
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let width = inputs.first().and_then(Option::as_ref).and_then(Shape::width);
-        match width.filter(|width| *width > MOST_FEATURES) {
+        match width.filter(|width| *width > MAX_FEATURES) {
             Some(width) => Err(too_wide(width)),
             None => Ok(vec![Shape::of(Kind::Scores)]),
         }
@@ -62,7 +62,7 @@ impl Op for GaussianReference {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
-        if features.width() > MOST_FEATURES {
+        if features.width() > MAX_FEATURES {
             return Err(too_wide(features.width()));
         }
         let method = Method::of(inputs.get("clusters")?, cx)?;
@@ -150,7 +150,7 @@ pub(crate) fn points(ids: &[String], width: usize, values: Vec<f32>) -> Artifact
 
 fn too_wide(width: usize) -> OpError {
     OpError::data(format!("features of {width} numbers are too wide for a reference cloud"))
-        .help(format!("cluster at most {MOST_FEATURES} numbers a clip, for instance after `pca`"))
+        .help(format!("cluster at most {MAX_FEATURES} numbers a clip, for instance after `pca`"))
 }
 
 /// Points drawn from N(0, diag(λ)), row-major, as many as rows in `x`; λ are the eigenvalues of the

@@ -6,7 +6,7 @@ use crate::memory::{Features, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Array, Column, Kind, Shape,
-    metric::{CLIPS, TRUTH, artifact, clips_name, labels_name},
+    metric::{CLIPS, TRUTH, artifact, clip_set_digest, labelled_set_digest},
     missing::is_noise,
 };
 use schemars::JsonSchema;
@@ -138,11 +138,11 @@ impl Op for Metrics {
         }
         cx.stop_if_cancelled()?;
         let clips = rows_of(ids, &kept);
-        let scores = artifact(&scores).with_meta(CLIPS, clips_name(clips.iter().copied()));
+        let scores = artifact(&scores).with_meta(CLIPS, clip_set_digest(clips.iter().copied()));
         let scores = match truth {
             Some(truth) => {
                 let classes = clips.into_iter().zip(rows_of(&truth, &kept));
-                scores.with_meta(TRUTH, labels_name(classes))
+                scores.with_meta(TRUTH, labelled_set_digest(classes))
             }
             None => scores,
         };

@@ -13,7 +13,7 @@ use crate::params::Positive;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Artifact, Kind, Shape, Table,
-    metric::{CLIPS, Score, TRUTH, artifact, clips_name, labels_name},
+    metric::{CLIPS, Score, TRUTH, artifact, clip_set_digest, labelled_set_digest},
 };
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -174,8 +174,8 @@ impl Op for Probe {
             })
             .collect();
         let scores = artifact(&scores)
-            .with_meta(CLIPS, clips_name(ids.iter().copied()))
-            .with_meta(TRUTH, labels_name(ids.iter().copied().zip(truth.iter().copied())));
+            .with_meta(CLIPS, clip_set_digest(ids.iter().copied()))
+            .with_meta(TRUTH, labelled_set_digest(ids.iter().copied().zip(truth.iter().copied())));
         let names_of = groups.as_ref().map(|(_, named)| &named[..]);
         let of = groups.as_ref().map_or(&[][..], |(of, _)| of);
         let predictions = own.as_ref().unwrap_or(&random);

@@ -2,11 +2,11 @@
 
 use crate::math::bootstrap::{half, with_replacement, without};
 use crate::{Ctx, OpError};
-use cache::{Artifact, Kind, Table, metric::clips_name};
+use cache::{Artifact, Kind, Table, metric::clip_set_digest};
 use rayon::prelude::*;
 
 /// The fewest recordings that are resampled.
-const FEWEST: usize = 10;
+const MIN_RECORDINGS: usize = 10;
 
 /// The largest number of recordings of which each is left out alone.
 const BLOCKS: usize = 1000;
@@ -40,7 +40,7 @@ pub(super) fn artifact(
         draws.collect::<Result<Vec<_>, OpError>>()
     };
     let n = recordings.map_or(0, <[_]>::len);
-    let parts = if n < FEWEST {
+    let parts = if n < MIN_RECORDINGS {
         Vec::new()
     } else {
         let blocks = n.min(BLOCKS);
@@ -60,11 +60,11 @@ pub(super) fn artifact(
     let made = Artifact::table(Kind::Resamples, table).with_meta("clips", clips);
     Ok(match recordings {
         None => made.with_meta("note", "the recordings of the clips are not known"),
-        Some(_) if n < FEWEST => made
+        Some(_) if n < MIN_RECORDINGS => made
             .with_meta("recordings", n)
-            .with_meta("note", format!("fewer than {FEWEST} recordings")),
+            .with_meta("note", format!("fewer than {MIN_RECORDINGS} recordings")),
         Some(recordings) => made
             .with_meta("recordings", n)
-            .with_meta("drawn_from", clips_name(recordings.iter().copied())),
+            .with_meta("drawn_from", clip_set_digest(recordings.iter().copied())),
     })
 }

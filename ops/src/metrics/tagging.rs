@@ -10,7 +10,7 @@ use crate::params::{Fraction, Positive};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Artifact, Kind, Shape, Table,
-    metric::{CLIPS, Score, TRUTH, artifact, clips_name, labels_name},
+    metric::{CLIPS, Score, TRUTH, artifact, clip_set_digest, labelled_set_digest},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -182,8 +182,8 @@ impl Op for Tagging {
         let scores: Vec<Score> = tagging::ALL.iter().zip(values).map(score).collect();
         let truths = test_rows.iter().map(|at| test_truth[*at].as_str());
         let scores = artifact(&scores)
-            .with_meta(CLIPS, clips_name(ids.iter().copied()))
-            .with_meta(TRUTH, labels_name(ids.iter().copied().zip(truths)));
+            .with_meta(CLIPS, clip_set_digest(ids.iter().copied()))
+            .with_meta(TRUTH, labelled_set_digest(ids.iter().copied().zip(truths)));
         let metrics: Vec<&str> = tagging::ALL[..6].iter().map(|it| it.name).collect();
         let recordings = groups.as_ref().map(|_| &named[..]);
         let resamples = resamples::artifact(&metrics, ids.len(), recordings, DRAWS, measure, cx)?;

@@ -8,7 +8,7 @@ use super::backend::{Encodings, State};
 use super::cpu_network::CpuNetwork;
 use super::fit::Plan;
 use super::tape::Trainer;
-use crate::math::kmeans::{Fit, Points, lloyd, plus_plus};
+use crate::math::kmeans::{Fit, Points, kmeans_plus_plus, lloyd};
 use crate::math::random::{Purpose, Random};
 use crate::math::student::{assignments, divergence, hard, target};
 use crate::op::{Ctx, OpError};
@@ -188,7 +188,7 @@ impl Clustering<'_> {
         let mut best: Option<Fit> = None;
         for restart in 0..self.n_init {
             let mut random = Random::new(cx.seed, Purpose::KMeans, restart);
-            let init = plus_plus(&points, self.clusters, &mut random, &cancelled);
+            let init = kmeans_plus_plus(&points, self.clusters, &mut random, &cancelled);
             cx.stop_if_cancelled()?;
             let fit = lloyd(&points, &init, 1e-4, 300, &cancelled);
             cx.stop_if_cancelled()?;

@@ -52,7 +52,6 @@
 
 pub mod augmentation;
 pub mod backend;
-pub mod clip;
 pub mod clustering;
 pub mod conv;
 pub mod cpu;
@@ -60,6 +59,7 @@ pub mod cpu_network;
 pub mod cuda;
 pub mod described;
 pub mod fit;
+pub mod grad_clip;
 pub mod layers;
 pub mod norm;
 pub mod objective;

@@ -109,7 +109,7 @@ pub enum Variance {
 }
 
 /// The logarithm of the deviation below which it is held softly, so that no density is infinite.
-const LEAST_LOG_DEVIATION: f64 = -6.0;
+const MIN_LOG_DEVIATION: f64 = -6.0;
 
 /// The loss of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -160,8 +160,8 @@ impl Objective {
         }
         let count = (clips * pixels) as f64;
         let mean = (error / count).max(1e-30);
-        let above = 0.5 * mean.ln() - LEAST_LOG_DEVIATION;
-        let log_deviation = LEAST_LOG_DEVIATION + above + (-above).exp().ln_1p();
+        let above = 0.5 * mean.ln() - MIN_LOG_DEVIATION;
+        let log_deviation = MIN_LOG_DEVIATION + above + (-above).exp().ln_1p();
         let precision = (-2.0 * log_deviation).exp();
         let value = 0.5 * std::f64::consts::TAU.ln() + log_deviation + 0.5 * mean * precision;
         let slope = 0.5 / mean / (1.0 + (-above).exp());

@@ -7,10 +7,10 @@ use crate::op::OpError;
 use cache::Shape;
 
 /// The largest number of parameters of a network, and of bytes of a training.
-const MOST: [f64; 2] = [2.5e8, 6.4e10];
+const MAX_PARAMETERS_AND_BYTES: [f64; 2] = [2.5e8, 6.4e10];
 /// The largest number of values in an image, and the largest ratio to those of a clip.
-const MOST_IMAGE: f64 = 1.6e7;
-const MOST_GROWN: f64 = 4.0;
+const MAX_IMAGE: f64 = 1.6e7;
+const MAX_GROWN: f64 = 4.0;
 /// The sizes of the images of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -143,18 +143,17 @@ impl Plan {
         }
         let batch = self.batch_size.min(clips.unwrap_or(self.batch_size)) as f64;
         let size = Cost::of(a).ok_or_else(|| too_large(a, "more numbers than there are"))?;
-        if size.parameters > MOST[0] {
+        if size.parameters > MAX_PARAMETERS_AND_BYTES[0] {
             let message = format!("the network would have {:.1e} parameters", size.parameters);
             return Err(OpError::param("channels", message)
                 .help("use fewer channels or latent units, or a larger stride"));
         }
         // An image of the decoder that is far larger than the clip is useless for any batch.
-        if size.largest > MOST_GROWN * (a.input[0] * a.input[1]) as f64 && size.largest > MOST_IMAGE
-        {
+        if size.largest > MAX_GROWN * (a.input[0] * a.input[1]) as f64 && size.largest > MAX_IMAGE {
             return Err(too_large(a, &format!("{:.1e} numbers", size.largest)));
         }
         let bytes = size.bytes(batch);
-        if bytes > MOST[1] {
+        if bytes > MAX_PARAMETERS_AND_BYTES[1] {
             let message = format!("a batch would take {bytes:.1e} bytes");
             return Err(OpError::param("batch_size", message)
                 .help("use a smaller batch, or fewer channels"));

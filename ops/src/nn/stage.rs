@@ -44,12 +44,12 @@ enum Work {
 
 /// The scratch buffers of one thread.
 #[derive(Default)]
-struct StageBuffers {
+struct StageScratch {
     room: Scratch,
     spare: Vec<f32>,
 }
 
-impl StageBuffers {
+impl StageScratch {
     /// A buffer for `len` numbers, with the scratch buffers of the kernels.
     fn split(&mut self, len: usize) -> (&mut Scratch, &mut [f32]) {
         if self.spare.len() < len {
@@ -60,7 +60,7 @@ impl StageBuffers {
 }
 
 thread_local! {
-    static BENCH: RefCell<StageBuffers> = RefCell::default();
+    static SCRATCH: RefCell<StageScratch> = RefCell::default();
 }
 
 /// Groups consecutive layers into stages.
@@ -133,12 +133,12 @@ impl Stage {
         let passing = self.record - self.kept;
         match &mut self.work {
             Work::Images(convs) => images.for_each(|(image, kept)| {
-                BENCH.with_borrow_mut(|bench| {
+                SCRATCH.with_borrow_mut(|scratch| {
                     if !training && convs.iter().all(Conv::narrows) {
-                        return chain(convs, parameters, input.row(image), kept, &mut bench.room);
+                        return chain(convs, parameters, input.row(image), kept, &mut scratch.room);
                     }
                     // Values that are not stored go through a buffer that stays in the cache.
-                    let (room, mut passing) = bench.split(passing);
+                    let (room, mut passing) = scratch.split(passing);
                     let (mut input, mut kept, mut left) = (input.row(image), kept, parameters);
                     for (at, conv) in convs.iter().enumerate() {
                         let keep = training || at + 1 == convs.len();
@@ -283,7 +283,7 @@ impl Stage {
                     d_input.as_mut().map(|d| &mut d[at * self.input_len..][..self.input_len]);
                 let image = part * images + at;
                 let record = &self.values[image * self.record..][..self.record];
-                BENCH.with_borrow_mut(|bench| {
+                SCRATCH.with_borrow_mut(|scratch| {
                     image_backward(
                         convs,
                         parameters,
@@ -292,7 +292,7 @@ impl Stage {
                         d_output,
                         d_input,
                         d_parameters,
-                        bench,
+                        scratch,
                     );
                 });
             }
@@ -325,10 +325,10 @@ fn image_backward(
     d_output: &mut [f32],
     mut d_input: Option<&mut [f32]>,
     d_parameters: &mut [f32],
-    bench: &mut StageBuffers,
+    scratch: &mut StageScratch,
 ) {
     let (mut output_end, mut parameter_end) = (record.len(), parameters.len());
-    let (room, mut spare) = bench.split(record.len());
+    let (room, mut spare) = scratch.split(record.len());
     let mut gradient = d_output;
     for (at, conv) in convs.iter().enumerate().rev() {
         let output_start = output_end - conv.output_len();

@@ -149,7 +149,7 @@ impl Command {
     fn form(&self, output: &str) -> Form {
         self.picture(output).map_or(Form::Table, |format| Form::File {
             ending: format.ending(),
-            at_most: picture::MOST_BYTES,
+            at_most: picture::MAX_BYTES,
         })
     }
 

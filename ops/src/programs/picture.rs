@@ -7,13 +7,13 @@ use cache::{
 use std::io::Cursor;
 
 /// The most bytes of a picture: the page of a report holds all its pictures.
-pub const MOST_BYTES: u64 = 8 << 20;
+pub const MAX_BYTES: u64 = 8 << 20;
 /// The most pixels along one side.
-const LONGEST_SIDE: u32 = 20_000;
+const MAX_SIDE: u32 = 20_000;
 /// The most pixels of a PNG.
-const MOST_PIXELS: u64 = 50_000_000;
+const MAX_PIXELS: u64 = 50_000_000;
 /// The most elements and pieces of text of an SVG.
-const MOST_NODES: u32 = 1_000_000;
+const MAX_NODES: u32 = 1_000_000;
 /// The name space by which a browser knows an SVG.
 const SVG: &str = "http://www.w3.org/2000/svg";
 
@@ -32,17 +32,17 @@ pub fn artifact(format: PictureFormat, bytes: Vec<u8>) -> Result<Artifact, Fault
     Ok(Picture { format, bytes }.artifact())
 }
 
-/// The fault of a file that is longer than [`MOST_BYTES`].
+/// The fault of a file that is longer than [`MAX_BYTES`].
 pub fn too_long(format: PictureFormat) -> Fault {
     let help = if format == PictureFormat::Svg { FEWER } else { SMALLER };
-    (format!("is longer than {} MB, the most for a picture", MOST_BYTES >> 20), help)
+    (format!("is longer than {} MB, the most for a picture", MAX_BYTES >> 20), help)
 }
 
 fn check_side(pixels: f64) -> Result<(), Fault> {
-    if pixels <= f64::from(LONGEST_SIDE) {
+    if pixels <= f64::from(MAX_SIDE) {
         return Ok(());
     }
-    let message = format!("is {pixels:.0} pixels wide or high, and {LONGEST_SIDE} are the most");
+    let message = format!("is {pixels:.0} pixels wide or high, and {MAX_SIDE} are the most");
     Err((message, SMALLER))
 }
 
@@ -57,8 +57,8 @@ fn check_png(bytes: &[u8]) -> Result<(), Fault> {
     let (width, height) = reader.info().size();
     check_side(f64::from(width.max(height)))?;
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > MOST_PIXELS {
-        let message = format!("has {pixels} pixels, and {MOST_PIXELS} are the most");
+    if pixels > MAX_PIXELS {
+        let message = format!("has {pixels} pixels, and {MAX_PIXELS} are the most");
         return Err((message, SMALLER));
     }
     // A file that is cut short has a whole header.
@@ -75,14 +75,11 @@ fn check_svg(bytes: &[u8]) -> Result<(), Fault> {
         let message = "declares entities, which are not read here".to_owned();
         return Err((message, "write out what they stand for"));
     }
-    let options = roxmltree::ParsingOptions {
-        allow_dtd: true,
-        nodes_limit: MOST_NODES,
-        ..Default::default()
-    };
+    let options =
+        roxmltree::ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..Default::default() };
     let document = match roxmltree::Document::parse_with_options(text, options) {
         Err(roxmltree::Error::NodesLimitReached) => {
-            return Err((format!("has more than {MOST_NODES} elements"), FEWER));
+            return Err((format!("has more than {MAX_NODES} elements"), FEWER));
         }
         parsed => parsed.map_err(|error| not(&error.to_string()))?,
     };
@@ -181,7 +178,7 @@ mod tests {
             let svg = format!("<svg xmlns='{SVG}' {size}/>");
             refused(PictureFormat::Svg, svg.as_bytes(), "and 20000 are the most");
         }
-        let many = format!("<svg xmlns='{SVG}'>{}</svg>", "<g/>".repeat(MOST_NODES as usize));
+        let many = format!("<svg xmlns='{SVG}'>{}</svg>", "<g/>".repeat(MAX_NODES as usize));
         refused(PictureFormat::Svg, many.as_bytes(), "has more than 1000000 elements");
         // Nothing here goes down with the depth.
         let (open, close) = ("<g>".repeat(400_000), "</g>".repeat(400_000));

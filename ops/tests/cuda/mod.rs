@@ -10,7 +10,7 @@ use memory::Piece;
 pub use memory::{EmulatedGpu, Upload};
 use ops::nn::cuda::data_set::DataSets;
 use ops::nn::cuda::driver::{
-    Address, Arg, Bench, CudaError, Driver, Event, Launch, Memory, Recording,
+    Address, Arg, CapturedGraph, CudaError, Driver, Event, Launch, Memory, TuningContext,
 };
 use ops::nn::cuda::source::Unit;
 use std::collections::{BTreeMap, HashMap};
@@ -98,7 +98,7 @@ pub struct Emulator {
     /// Bytes it has.
     pub size: u64,
     /// Where it times launches, and the clock that does.
-    pub bench: Option<(Bench, Clock)>,
+    pub tuning: Option<(TuningContext, Clock)>,
 }
 
 impl Emulator {
@@ -126,7 +126,7 @@ impl Emulator {
             writes: 0,
             counted: None,
             size: 1 << 32,
-            bench: None,
+            tuning: None,
         }
     }
 
@@ -301,7 +301,7 @@ impl Driver for Emulator {
         Ok(self.memory.last().unwrap().start())
     }
 
-    fn reserve_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
+    fn alloc_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
         Ok(Arc::new(self.piece(bytes, true)?))
     }
 
@@ -363,26 +363,26 @@ impl Driver for Emulator {
         now.into_iter().try_for_each(|(_, launch)| unsafe { self.launch(launch) })
     }
 
-    fn record(&mut self) -> Result<(), CudaError> {
+    fn begin_capture(&mut self) -> Result<(), CudaError> {
         self.recording = Some(Vec::new());
         Ok(())
     }
 
-    fn recorded(&mut self) -> Result<Recording, CudaError> {
+    fn end_capture(&mut self) -> Result<CapturedGraph, CudaError> {
         assert!(self.waiting.is_empty(), "nothing waited for {:?}", self.waiting);
         self.recordings.push(self.recording.take().expect("a recording"));
-        Ok(Recording(self.recordings.len() - 1))
+        Ok(CapturedGraph(self.recordings.len() - 1))
     }
 
-    fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
+    fn launch_graph(&mut self, recording: CapturedGraph) -> Result<(), CudaError> {
         for launch in self.recordings[recording.0].clone() {
             self.run(&launch)?;
         }
         Ok(())
     }
 
-    fn bench(&self) -> Option<Bench> {
-        self.bench.as_ref().map(|(bench, _)| bench.clone())
+    fn tuning_context(&self) -> Option<TuningContext> {
+        self.tuning.as_ref().map(|(tuning, _)| tuning.clone())
     }
 
     unsafe fn time(
@@ -390,7 +390,7 @@ impl Driver for Emulator {
         launch: &Launch,
         times: usize,
     ) -> Result<Option<Vec<f64>>, CudaError> {
-        let (_, clock) = self.bench.as_ref().expect("a clock");
+        let (_, clock) = self.tuning.as_ref().expect("a clock");
         // A launch that comes first is slower, and one now and then is.
         let late = |turn| if turn == 0 || turn % 5 == 4 { 9.0 } else { 1.0 };
         Ok(clock(launch)?.map(|seconds| (0..times).map(|turn| seconds * late(turn)).collect()))

@@ -4,7 +4,7 @@ use super::{Drawn, source::Source};
 use crate::draw::{Anchor, Image, Map, Mark, Scale, Scene, axis::color_bar, scene::SIZES};
 
 /// The most clips along a side; of more, neighbours are averaged.
-const MOST: usize = 400;
+const MAX_SIDE: usize = 400;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let of = source.one("of")?;
@@ -20,7 +20,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         Ok(tree) => leaves(tree.ints("left")?, tree.ints("right")?, n)?,
         Err(_) => (0..n).collect(),
     };
-    let side = n.min(MOST);
+    let side = n.min(MAX_SIDE);
     let range = |at: usize| at * n / side..((at + 1) * n / side).max(at * n / side + 1);
     let mut pixels = Vec::with_capacity(side * side);
     for row in 0..side {

@@ -8,7 +8,7 @@ use crate::draw::{Anchor, Map, Paint, Scale, Scene, Shape, axis::color_bar, font
 use cache::missing::NOISE;
 
 /// The largest number of clusters and of classes that can be read.
-const MOST: usize = 40;
+const MAX_READABLE: usize = 40;
 
 /// The room for the mark of a class or a cluster beside its name.
 const MARK: f64 = 16.0;
@@ -77,7 +77,7 @@ impl<'a> Counts<'a> {
         if clusters.is_empty() || counts.len() != clusters.len() * classes.len() {
             return Err(format!("`{}.{}` is not a whole table", input.step, input.port));
         }
-        if clusters.len() > MOST || classes.len() > MOST {
+        if clusters.len() > MAX_READABLE || classes.len() > MAX_READABLE {
             return Err(format!(
                 "{} clusters of {} classes are too many for a figure; `engine export` writes the numbers",
                 clusters.len(),

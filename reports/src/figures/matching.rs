@@ -5,7 +5,7 @@ use cache::assignment::assign;
 use std::collections::HashMap;
 
 /// The most pairs of clusters and classes that are matched; more colours cannot be told apart.
-const MOST_PAIRS: usize = 1 << 16;
+const MAX_PAIRS: usize = 1 << 16;
 
 /// The sentence of a caption that says what the colours mean.
 pub const SAID: &str = "A cluster has the colour and the shape of the class that it is matched with, one to one, so that the \
@@ -18,7 +18,7 @@ pub fn categories(
     classes: (&Input, &[String]),
 ) -> Result<Vec<usize>, String> {
     let width = classes.1.len();
-    if clusters.1.len().saturating_mul(width) > MOST_PAIRS {
+    if clusters.1.len().saturating_mul(width) > MAX_PAIRS {
         return Ok((0..clusters.1.len()).collect());
     }
     let (of_cluster, of_class) = (clusters.0.labels()?, classes.0.labels()?);

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use draw::{Rendered, kept, pdf, render};
 pub use picture::{Shown, is_picture, show};
 pub use source::{Input, Source};
-pub use specification_curve::FEWEST_SPECIFICATIONS;
+pub use specification_curve::MIN_SPECIFICATIONS;
 pub use style::STYLE;
 pub use words::{step, variant};
 

@@ -12,7 +12,7 @@ use crate::{
 use serde_json::Value;
 
 /// The most rows and the most parameters that are drawn.
-const MOST: [usize; 2] = [6, 10];
+const MAX_ROWS_AND_PARAMETERS: [usize; 2] = [6, 10];
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let rows = &source.table.rows;
@@ -27,11 +27,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let heading = source.title(&format!("{title} over the parameters"));
     let mut scene = Scene::new(width + 190.0, 0.0, heading);
     let mut top = 6.0;
-    for (name, own) in groups.iter().take(MOST[0]) {
+    for (name, own) in groups.iter().take(MAX_ROWS_AND_PARAMETERS[0]) {
         top = panel(&mut scene, source, (name, own), (metric, title, scale), top)?;
     }
     scene.height = top;
-    let more = match groups.len().saturating_sub(MOST[0]) {
+    let more = match groups.len().saturating_sub(MAX_ROWS_AND_PARAMETERS[0]) {
         0 => String::new(),
         more => format!(" {more} more rows are not drawn."),
     };
@@ -55,8 +55,12 @@ fn panel(
     top: f64,
 ) -> Result<f64, String> {
     let mut axes = parameters(rows.iter().copied());
-    if axes.len() > MOST[1] {
-        return Err(format!("the sweep has {} parameters, more than {}", axes.len(), MOST[1]));
+    if axes.len() > MAX_ROWS_AND_PARAMETERS[1] {
+        return Err(format!(
+            "the sweep has {} parameters, more than {}",
+            axes.len(),
+            MAX_ROWS_AND_PARAMETERS[1]
+        ));
     }
     axes.push(metric);
     let (left, top) = (70.0, top + 50.0);

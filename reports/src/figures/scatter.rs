@@ -13,8 +13,8 @@ use cache::missing::{NOISE, is_noise};
 use std::collections::HashMap;
 
 /// The largest number of panels, and of names in a legend.
-const MOST_PANELS: usize = 6;
-const MOST_NAMES: usize = 32;
+const MAX_PANELS: usize = 6;
+const MAX_NAMES: usize = 32;
 /// The number of rounds in which the points of each colour are drawn, so that no colour covers all
 /// others.
 const TURNS: usize = 4;
@@ -53,8 +53,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     };
     let is_one = |first: &Input| pairs.iter().all(|(map, _)| std::ptr::eq(*map, first));
     let maps = if maps.first().is_some_and(is_one) { &maps[..1] } else { maps };
-    let left_out = pairs.len().saturating_sub(MOST_PANELS);
-    let pairs = &pairs[..pairs.len().min(MOST_PANELS)];
+    let left_out = pairs.len().saturating_sub(MAX_PANELS);
+    let pairs = &pairs[..pairs.len().min(MAX_PANELS)];
     let columns = if pairs.len() == 1 { 1 } else { 2 };
     let [wide, tall] = source.stretch;
     let (side, gap) = if columns == 1 { (560.0 * wide, 0.0) } else { (366.0 * wide, 38.0) };
@@ -233,15 +233,15 @@ fn draw_panel(
         .names
         .iter()
         .zip(&coloring.marks)
-        .take(MOST_NAMES)
+        .take(MAX_NAMES)
         .map(|(name, mark)| Entry {
             text: name.clone(),
             paint: Paint::category(*mark),
             shape: Some(Shape::category(*mark)),
         })
         .collect();
-    if coloring.names.len() > MOST_NAMES {
-        let more = format!("and {} more", coloring.names.len() - MOST_NAMES);
+    if coloring.names.len() > MAX_NAMES {
+        let more = format!("and {} more", coloring.names.len() - MAX_NAMES);
         entries.push(Entry { text: more, paint: Paint::Grid, shape: Some(Shape::Disc) });
     }
     if let Some(text) = &coloring.without {

@@ -8,11 +8,11 @@ use crate::{
 use serde_json::Value;
 
 /// The most rows, and the most values of all choices, that are drawn.
-const MOST: [usize; 2] = [6, 24];
+const MAX_ROWS_AND_VALUES: [usize; 2] = [6, 24];
 
 /// The number of specifications from which the places of marks say something. Of fewer, the table of a report shows
 /// all that a curve would.
-pub const FEWEST_SPECIFICATIONS: usize = 4;
+pub const MIN_SPECIFICATIONS: usize = 4;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let (metric, title) = source.metric()?;
@@ -27,11 +27,12 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         curves.retain(|(_, rows)| rows.len() > 1);
     }
     let all_curves = curves.len();
-    if all_curves > MOST[0] {
+    if all_curves > MAX_ROWS_AND_VALUES[0] {
         let mut best: Vec<(f64, &str)> =
             curves.iter().map(|(name, rows)| (best_of(rows, metric), *name)).collect();
         best.sort_by(|a, b| b.0.total_cmp(&a.0));
-        curves.retain(|(own, _)| best[..MOST[0]].iter().any(|(_, name)| name == own));
+        curves
+            .retain(|(own, _)| best[..MAX_ROWS_AND_VALUES[0]].iter().any(|(_, name)| name == own));
     }
     let mut scene = Scene::new(
         210.0 + 550.0 * source.stretch[0],
@@ -55,7 +56,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         _ => String::new(),
     };
     // The marks of few specifications are at one end by chance.
-    let read = match curves.iter().any(|(_, rows)| rows.len() >= FEWEST_SPECIFICATIONS) {
+    let read = match curves.iter().any(|(_, rows)| rows.len() >= MIN_SPECIFICATIONS) {
         true => " Where the marks of a choice gather at one end, it matters.",
         false => "",
     };
@@ -110,8 +111,11 @@ fn panel(
     let choices = choices(&rows);
     rows.sort_by(|a, b| value(a).total_cmp(&value(b)));
     let lines: usize = choices.iter().map(|(_, values)| values.len()).sum();
-    if lines > MOST[1] {
-        return Err(format!("the choices have {lines} values, more than {}", MOST[1]));
+    if lines > MAX_ROWS_AND_VALUES[1] {
+        return Err(format!(
+            "the choices have {lines} values, more than {}",
+            MAX_ROWS_AND_VALUES[1]
+        ));
     }
     let (width, height) = (550.0 * source.stretch[0], 130.0 * source.stretch[1]);
     let count = rows.len() as f64;

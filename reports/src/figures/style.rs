@@ -48,7 +48,7 @@ pub const STYLE: &[Setting] = &[
 pub type Stretch = [f64; 2];
 
 /// The smallest panels that can be read.
-const LEAST: f64 = 0.15;
+const MIN_PANEL: f64 = 0.15;
 const MILLIMETRES: f64 = 25.4 / 96.0;
 
 /// Draws a figure with its style.
@@ -76,8 +76,8 @@ pub fn styled(
         // What panels do not take has a fixed size, so that two drawings tell the third.
         let each = size(source, 2.0)? - one;
         let stretch = 1.0 + (wanted - one) / each;
-        if stretch < LEAST || stretch.is_nan() {
-            let least = (one - each * (1.0 - LEAST)) * scale * MILLIMETRES;
+        if stretch < MIN_PANEL || stretch.is_nan() {
+            let least = (one - each * (1.0 - MIN_PANEL)) * scale * MILLIMETRES;
             return Err(format!(
                 "its {name} has to be {:.0} mm or more with text of this size",
                 least.ceil()

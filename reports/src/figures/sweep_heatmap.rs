@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// The values in each cell of the grid.
 type Cells = Vec<(Value, Value, Vec<f64>)>;
-const MOST: usize = 24;
+const MAX_SIDE: usize = 24;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let rows = &source.table.rows;
@@ -126,7 +126,7 @@ fn draw_title(
 ) -> Result<f64, String> {
     let columns = distinct(cells.iter().map(|cell| &cell.0));
     let rows = distinct(cells.iter().map(|cell| &cell.1));
-    if columns.len() > MOST || rows.len() > MOST {
+    if columns.len() > MAX_SIDE || rows.len() > MAX_SIDE {
         return Err(format!(
             "{} × {} points are too many for a heatmap",
             columns.len(),

@@ -138,7 +138,7 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
 }
 
 /// The most rows whose noise is described one by one.
-const MOST_NOISY: usize = 3;
+const MAX_NOISY: usize = 3;
 
 /// The number of clips of each row that are in no cluster, and what became of them.
 fn noisy(rows: &[ScoredRow]) -> Vec<String> {
@@ -164,7 +164,7 @@ fn noisy(rows: &[ScoredRow]) -> Vec<String> {
     let mut sentences = Vec::new();
     for (became, mut of_rows) in found {
         of_rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(b.0)));
-        if let ([least, .., most], true) = (&of_rows[..], of_rows.len() > MOST_NOISY) {
+        if let ([least, .., most], true) = (&of_rows[..], of_rows.len() > MAX_NOISY) {
             sentences.push(format!(
                 "{} rows have noise, clips in no cluster, from {} ({}) to {} ({}); {became} (`noise` of the scoring step)",
                 of_rows.len(),

@@ -8,7 +8,7 @@ use crate::{
 use cache::{Record, record::Method};
 
 /// The most uses of an op, and the most steps of a use, that are listed.
-const MOST: [usize; 2] = [6, 4];
+const MAX_USES_AND_STEPS: [usize; 2] = [6, 4];
 
 /// The methods as a list under a sentence, and their references; empty for a record that does not know
 /// them.
@@ -67,12 +67,12 @@ fn point(at: usize, method: &Method) -> Text {
         .code(&method.op)
         .plain(format!(" (version {}) [{}]: ", method.version, at + 1))
         .marked(&method.summary);
-    for (steps, params) in method.uses.iter().take(MOST[0]) {
+    for (steps, params) in method.uses.iter().take(MAX_USES_AND_STEPS[0]) {
         text = text.plain(" ");
-        for (at, step) in steps.iter().take(MOST[1]).enumerate() {
+        for (at, step) in steps.iter().take(MAX_USES_AND_STEPS[1]).enumerate() {
             text = if at > 0 { text.plain(", ") } else { text }.code(step);
         }
-        let more = steps.len().saturating_sub(MOST[1]);
+        let more = steps.len().saturating_sub(MAX_USES_AND_STEPS[1]);
         if more > 0 {
             text = text.plain(format!(" and {}", count(more, "other step")));
         }
@@ -83,7 +83,7 @@ fn point(at: usize, method: &Method) -> Text {
             params => format!(": {}.", params.join(", ")),
         });
     }
-    let more = method.uses.len().saturating_sub(MOST[0]);
+    let more = method.uses.len().saturating_sub(MAX_USES_AND_STEPS[0]);
     if more > 0 {
         text =
             text.plain(format!(" {} are in the table of steps.", count(more, "further setting")));

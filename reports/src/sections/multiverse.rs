@@ -9,7 +9,7 @@ use crate::{
 use cache::{Record, Store, StoreError, metric::Metric, record::Sweep};
 
 /// The most pairs of rows that are compared in words; of more, only those of the best row.
-const MOST_PAIRS: usize = 10;
+const MAX_PAIRS: usize = 10;
 
 /// The section on the multiverse, and all of its scores as CSV; nothing if there is none.
 ///
@@ -184,8 +184,8 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) 
     // First those whose order is least certain.
     sentences.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let shown = match sentences.len() {
-        all if all <= MOST_PAIRS => all,
-        _ => sentences.iter().take(MOST_PAIRS).filter(|(is_other, ..)| !is_other).count(),
+        all if all <= MAX_PAIRS => all,
+        _ => sentences.iter().take(MAX_PAIRS).filter(|(is_other, ..)| !is_other).count(),
     };
     let rest = sentences.split_off(shown);
     let mut sentences: Vec<String> = sentences.into_iter().map(|(_, _, text)| text).collect();

@@ -16,10 +16,10 @@ use std::{
 use tracing::{info, warn};
 
 /// The longest request, and how long it may take to come.
-const LONGEST: usize = 16 << 10;
+const MAX_REQUEST_BYTES: usize = 16 << 10;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More bytes than the page or the script have.
-const LARGEST: u64 = 1 << 28;
+const MAX_FILE_BYTES: u64 = 1 << 28;
 
 /// A server of the page in one folder, until this is dropped.
 pub struct Server {
@@ -73,12 +73,13 @@ fn answer(mut stream: TcpStream, folder: &Path, address: SocketAddr) -> io::Resu
         let read = stream.read(&mut part)?;
         bytes.extend_from_slice(&part[..read]);
         match parse_request(&bytes, address) {
-            None if read > 0 && bytes.len() < LONGEST => {}
+            None if read > 0 && bytes.len() < MAX_REQUEST_BYTES => {}
             parsed => break parsed.unwrap_or(Err("400 Bad Request")),
         }
     };
     let found = request.and_then(|(name, is_whole)| {
-        let body = regular::read(&folder.join(name), LARGEST).map_err(|_| "404 Not Found")?;
+        let body =
+            regular::read(&folder.join(name), MAX_FILE_BYTES).map_err(|_| "404 Not Found")?;
         Ok((name, body, is_whole))
     });
     let (status, kind, body, is_whole) = match found {

@@ -17,7 +17,7 @@ use std::{
 use tracing::{info, warn};
 
 /// As many workers that end before they have joined, and none is submitted any more.
-const MOST_EARLY_ENDS: usize = 3;
+const MAX_EARLY_ENDS: usize = 3;
 /// A worker that ends by itself has found nothing to do. It may be a while until its results are seen from here.
 const GRACE: Duration = Duration::from_secs(10);
 /// Commands answer within that time, whatever they say, unless the controller is away.
@@ -217,7 +217,7 @@ impl Jobs {
         let message = format!(
             "job {id} on {node} ended with {state}{reason} before its worker began; {shown}"
         );
-        if self.early >= MOST_EARLY_ENDS {
+        if self.early >= MAX_EARLY_ENDS {
             return Err(message);
         }
         warn!("{message}");
@@ -230,7 +230,7 @@ impl Jobs {
     /// Submits no more to a node that cannot run steps.
     fn exclude_node(&mut self, node: &str, reason: &str) -> Result<(), String> {
         self.exclude.insert(node.to_owned());
-        match self.exclude.len() >= MOST_EARLY_ENDS
+        match self.exclude.len() >= MAX_EARLY_ENDS
             || slurm::nodes().is_some_and(|nodes| nodes <= self.exclude.len())
         {
             true => Err(format!("no node can run the steps; the last one, {node}: {reason}")),
@@ -267,12 +267,12 @@ pub(super) struct PollInterval {
     pause: Duration,
 }
 
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(30);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 impl PollInterval {
     pub(super) fn new() -> Self {
-        Self { next: Instant::now(), pause: SHORTEST }
+        Self { next: Instant::now(), pause: MIN_PAUSE }
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -281,7 +281,7 @@ impl PollInterval {
 
     /// Plans the next poll, given how long the last one took.
     pub(super) fn after(&mut self, took: Duration, has_submitted: bool) {
-        self.pause = if has_submitted { SHORTEST } else { (self.pause * 3 / 2).min(LONGEST) };
+        self.pause = if has_submitted { MIN_PAUSE } else { (self.pause * 3 / 2).min(MAX_PAUSE) };
         self.next = Instant::now() + self.pause.max(took * 5);
     }
 }

@@ -20,21 +20,21 @@ pub struct Size {
 }
 
 /// The least memory of a worker whose steps nobody knows.
-const LEAST_MEMORY: u64 = 1 << 30;
+const MIN_MEMORY: u64 = 1 << 30;
 /// The time of a worker whose steps nobody knows, and the least time of any whose time is not written.
 const UNKNOWN_TIME: u64 = 3600;
-const LEAST_TIME: u64 = 600;
+const MIN_TIME: u64 = 600;
 /// The longest time before its end at which a worker leaves, in seconds, unless the profile says another.
 const NOTICE: u64 = 120;
 /// The least seconds that a worker has.
-const LEAST_USABLE: u64 = 5;
+const MIN_USABLE: u64 = 5;
 /// The seconds of work for which a further worker is worth starting.
 const WORTH_A_WORKER: f64 = 600.0;
 
 /// The seconds before its end at which a worker leaves.
 fn notice(time: u64, profile: &Profile) -> u64 {
     // Of a short time, most is left for work.
-    profile.notice.unwrap_or(NOTICE.min(time / 6)).min(time.saturating_sub(LEAST_USABLE))
+    profile.notice.unwrap_or(NOTICE.min(time / 6)).min(time.saturating_sub(MIN_USABLE))
 }
 
 /// The seconds after which a worker leaves.
@@ -155,14 +155,14 @@ pub fn sizes(
             memory(written, predicted, profile)
         };
         let memory =
-            kind.memory.unwrap_or_else(|| steps().map(needs).max().unwrap_or(0).max(LEAST_MEMORY));
+            kind.memory.unwrap_or_else(|| steps().map(needs).max().unwrap_or(0).max(MIN_MEMORY));
         let longest = steps()
             .filter_map(|step| times[step])
             .max()
             .map_or(0, |seconds| time_for(seconds, profile));
         let time = kind.time.map(|time| time.max(longest)).unwrap_or_else(|| {
             let is_known = steps().all(|step| expected_seconds(plan, step).is_some());
-            longest.max(if is_known { LEAST_TIME } else { UNKNOWN_TIME })
+            longest.max(if is_known { MIN_TIME } else { UNKNOWN_TIME })
         });
         Size { kind: kind.name.clone(), memory, time }
     };

@@ -52,7 +52,7 @@ pub const STOPPED: &str = "stopped before the end; another worker goes on";
 /// The time between two reports of how far a step is.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 /// As many refusals, and the worker leaves its node alone.
-const MOST_REFUSALS: usize = 3;
+const MAX_REFUSALS: usize = 3;
 const NO_PANIC: &str = "no thread panics while it holds the state of the cluster";
 
 struct Worker<'a> {
@@ -142,8 +142,8 @@ pub fn work(
     let _shown = events::Steps::begin(pipeline.steps.len());
     send_shown(store, folder, &name, Times::of(&plan, task, began));
     execute_with_peers(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
-    match worker.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS {
-        true => Err(refuse(format!("{MOST_REFUSALS} steps failed because of this node"))),
+    match worker.refusals.load(Ordering::Relaxed) >= MAX_REFUSALS {
+        true => Err(refuse(format!("{MAX_REFUSALS} steps failed because of this node"))),
         false => {
             worker.send(&Event::Exited);
             Ok(!worker.is_cancelled())
@@ -278,7 +278,7 @@ impl Peers for Worker<'_> {
 
     fn is_over(&self, idle: Duration) -> bool {
         idle.as_secs_f64() >= self.frozen.idle
-            || self.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS
+            || self.refusals.load(Ordering::Relaxed) >= MAX_REFUSALS
             || self.folder.is_stopped()
     }
 

@@ -4,7 +4,7 @@ use super::{distribution::ParamDistribution, grid::combinations, settings::Sampl
 use crate::{
     spec::{
         points::{Point, Reader},
-        sweep::MOST,
+        sweep::MAX_VARIANTS,
     },
     ui::diagnostic::Diagnostic,
 };
@@ -114,8 +114,8 @@ fn all_places(over: &[ParamDistribution]) -> Option<Vec<Vec<f64>>> {
     let mut values = Vec::new();
     let mut size = 1_usize;
     for distribution in over {
-        let places = distribution.places(MOST)?;
-        size = size.checked_mul(places.len()).filter(|size| *size <= MOST)?;
+        let places = distribution.places(MAX_VARIANTS)?;
+        size = size.checked_mul(places.len()).filter(|size| *size <= MAX_VARIANTS)?;
         values.push(places);
     }
     let sizes: Vec<usize> = values.iter().map(Vec::len).collect();

@@ -5,7 +5,7 @@ use crate::spec::{
     node::{Key, Node},
     points::Reader,
     search::History,
-    sweep::MOST,
+    sweep::MAX_VARIANTS,
 };
 
 /// Every combination of the values.
@@ -27,7 +27,7 @@ impl Sampler for Grid {
         }
         let sizes: Vec<usize> = reader.axes.iter().map(|axis| axis.values.len()).collect();
         let size = sizes.iter().try_fold(1_usize, |all, size| all.checked_mul(*size));
-        if fine && size.is_none_or(|size| size > MOST) {
+        if fine && size.is_none_or(|size| size > MAX_VARIANTS) {
             reader.too_many(key);
             return None;
         }

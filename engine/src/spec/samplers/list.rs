@@ -5,7 +5,7 @@ use crate::spec::{
     node::{Key, Node, Value},
     points::{Point, Reader},
     search::History,
-    sweep::{MOST, error},
+    sweep::{MAX_VARIANTS, error},
 };
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ impl Sampler for List {
                 return None;
             }
         };
-        if items.len() > MOST {
+        if items.len() > MAX_VARIANTS {
             reader.too_many(key);
             return None;
         }

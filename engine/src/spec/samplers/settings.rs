@@ -5,7 +5,7 @@ use crate::{
     spec::{
         node::{Key, Node},
         points::Reader,
-        sweep::{MOST, error},
+        sweep::{MAX_VARIANTS, error},
     },
     ui::{
         diagnostic::{Diagnostic, listed, quote},
@@ -129,7 +129,7 @@ impl SamplerSettings {
             fine &= varies(reader, &name, &node).is_some();
         }
         let n = counts.get(N.name).map_or(1, |(n, _)| *n);
-        let Some(n) = usize::try_from(n).ok().filter(|n| *n <= MOST) else {
+        let Some(n) = usize::try_from(n).ok().filter(|n| *n <= MAX_VARIANTS) else {
             reader.too_many(key);
             return None;
         };

@@ -10,11 +10,11 @@ use std::{
 use tracing::Level;
 
 /// The most finished steps that the page shows, the last ones: a search may have thousands.
-const MOST_BARS: usize = 2000;
+const MAX_BARS: usize = 2000;
 /// The most steps whose curves the page shows, the last ones.
-const MOST_CURVES: usize = 12;
+const MAX_CURVES: usize = 12;
 /// The most failures that the page shows, the first ones.
-const MOST_FAILURES: usize = 50;
+const MAX_FAILURES: usize = 50;
 /// The number of points of a curve: what is reported between two of them is averaged.
 const POINTS: u64 = 200;
 
@@ -136,7 +136,7 @@ impl View for Arc<LiveProgress> {
             return;
         }
         if !curves.iter().any(|of| of.step == running.name) {
-            if curves.len() == MOST_CURVES {
+            if curves.len() == MAX_CURVES {
                 curves.pop_front();
             }
             curves.push_back(Curves { step: running.name.clone(), unit, lines: BTreeMap::new() });
@@ -160,13 +160,13 @@ impl View for Arc<LiveProgress> {
         if progress.finished.insert(name.clone(), key).is_none() {
             *progress.counts.entry(status.clone()).or_default() += 1;
         }
-        if status == "failed" && progress.failures.len() < MOST_FAILURES {
+        if status == "failed" && progress.failures.len() < MAX_FAILURES {
             let error = step.text("error").to_owned();
             progress.failures.push(Failure { step: name.clone(), error, log: Vec::new() });
         }
         if let Some(seconds) = step.elapsed() {
             let from = ran.map_or(now - seconds, |ran| ran.since);
-            if progress.bars.len() == MOST_BARS {
+            if progress.bars.len() == MAX_BARS {
                 progress.bars.pop_front();
             }
             progress.bars.push_back(Bar { name, from, to: now, status });
@@ -189,7 +189,7 @@ impl View for Arc<LiveProgress> {
                     of.log.push(line.to_owned());
                 }
             }
-            Kind::Sentence if level == Level::WARN && progress.warnings.len() < MOST_FAILURES => {
+            Kind::Sentence if level == Level::WARN && progress.warnings.len() < MAX_FAILURES => {
                 progress.warnings.push(message.to_owned());
             }
             _ => {}

@@ -1,6 +1,6 @@
 //! Additive synthesis of a harmonic tone with breath noise: strings, winds, organ and voice.
 
-use super::{BLOCK, Envelope, HIGHEST, Phase, RATE_HZ, Vibrato, noise, sine};
+use super::{BLOCK, Envelope, MAX_PARTIAL, Phase, RATE_HZ, Vibrato, noise, sine};
 
 /// The largest number of partials of a tone.
 pub const PARTIALS: usize = 32;
@@ -37,7 +37,7 @@ impl Harmonic {
             amplitudes.iter().rposition(|&amplitude| amplitude != 0.0).map_or(0, |last| last + 1)
         };
         let sounding = sounding(&self.from).max(sounding(&self.to));
-        let partials = ((HIGHEST * RATE_HZ / highest) as usize).min(sounding);
+        let partials = ((MAX_PARTIAL * RATE_HZ / highest) as usize).min(sounding);
         let mut phase = Phase::new(f64::from(key) / 4_294_967_296.0);
         let mut low = 0.0_f32;
         let mut level = 0.0_f32;

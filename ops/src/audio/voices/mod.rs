@@ -20,7 +20,7 @@ pub const BLOCK: usize = 64;
 pub(crate) const RATE_HZ: f64 = RATE as f64;
 
 /// The highest frequency of a partial, as a fraction of the sample rate.
-pub(crate) const HIGHEST: f64 = 0.45;
+pub(crate) const MAX_PARTIAL: f64 = 0.45;
 
 /// sin(2π·`cycles`), with an error of at most 1.2e-7 for up to a few hundred cycles.
 ///

@@ -1,6 +1,6 @@
 //! Struck strings: decaying partials, stretched by the stiffness of the string.
 
-use super::{Envelope, HIGHEST, RATE_HZ, noise};
+use super::{Envelope, MAX_PARTIAL, RATE_HZ, noise};
 use crate::math::random::Random;
 
 /// The number of partials of a string.
@@ -36,7 +36,7 @@ impl Struck {
             let k = (at + 1) as f64;
             let hz = self.hz * k * (1.0 + self.stiffness * k * k).sqrt();
             let start = std::f64::consts::TAU * random.uniform();
-            if hz > HIGHEST * RATE_HZ {
+            if hz > MAX_PARTIAL * RATE_HZ {
                 continue;
             }
             let amplitude = k.powf(-self.slope);

@@ -4,15 +4,15 @@
 //! They do not lie in the store: a store may come from somebody else, and a cubin is code that a GPU runs.
 
 use super::driver::CudaError;
-use cache::{Digest, atomic_file::write_renewable, regular};
+use cache::{Digest, atomic_file::write_atomic_unsynced, regular};
 use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path};
 
 /// The bytes of a digest before each cubin, by which a damaged file is known.
 const HEAD: usize = 64;
 /// More bytes than any cubin has.
-const LONGEST: u64 = 1 << 26;
+const MAX_CUBIN_BYTES: u64 = 1 << 26;
 /// When a folder holds so many, the older half goes.
-const MOST: usize = 2000;
+const MAX_CUBINS: usize = 2000;
 
 /// The cubin in this file; if there is none, it is made, and kept there for the next time.
 pub fn load_or_compile(
@@ -31,7 +31,7 @@ pub fn load_or_compile(
 
 /// The bytes that were kept in this file, if they are whole.
 pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
-    let bytes = regular::read(path, LONGEST).ok()?;
+    let bytes = regular::read(path, MAX_CUBIN_BYTES).ok()?;
     let (digest, cubin) = bytes.split_at_checked(HEAD)?;
     (digest == Digest::of(cubin).to_string().as_bytes()).then(|| cubin.to_vec())
 }
@@ -41,7 +41,7 @@ pub(super) fn keep(path: &Path, cubin: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     make_room(folder)?;
-    write_renewable(path, &[Digest::of(cubin).to_string().as_bytes(), cubin].concat())
+    write_atomic_unsynced(path, &[Digest::of(cubin).to_string().as_bytes(), cubin].concat())
 }
 
 fn make_room(folder: &Path) -> io::Result<()> {
@@ -50,9 +50,9 @@ fn make_room(folder: &Path) -> io::Result<()> {
         let entry = entry?;
         files.push((entry.metadata()?.modified()?, entry.path()));
     }
-    if files.len() >= MOST {
+    if files.len() >= MAX_CUBINS {
         files.sort();
-        for (_, path) in &files[..MOST / 2] {
+        for (_, path) in &files[..MAX_CUBINS / 2] {
             fs::remove_file(path)?;
         }
     }
@@ -96,11 +96,11 @@ mod tests {
     #[test]
     fn the_older_half_of_a_full_folder_goes() {
         let folder = tempfile::tempdir().expect("a folder");
-        for number in 0..MOST {
+        for number in 0..MAX_CUBINS {
             fs::write(folder.path().join(number.to_string()), b"").expect("a file");
         }
         let path = folder.path().join("name.cubin");
         assert_eq!(load_or_compile(Some(&path), || Ok(vec![1])).expect("a cubin"), [1]);
-        assert_eq!(folder.path().read_dir().expect("a list").count(), MOST / 2 + 1);
+        assert_eq!(folder.path().read_dir().expect("a list").count(), MAX_CUBINS / 2 + 1);
     }
 }

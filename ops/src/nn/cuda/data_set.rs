@@ -86,7 +86,7 @@ fn upload(
     data: &Array,
     number: Number,
 ) -> Result<Arc<dyn Memory>, CudaError> {
-    let memory = driver.reserve_shared(bytes(data.values().len(), number))?;
+    let memory = driver.alloc_shared(bytes(data.values().len(), number))?;
     let copied = copy(driver, memory.start(), data, number);
     // After a failure too, since nothing may be copied into memory that is freed.
     // SAFETY: nothing is read.

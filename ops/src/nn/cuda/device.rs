@@ -1,10 +1,12 @@
 //! A GPU that trains one model, through the CUDA driver.
 
 use super::data_set::DataSets;
-use super::driver::{Address, Bench, CudaError, Driver, Event, Launch, Memory, Recording};
+use super::driver::{
+    Address, CapturedGraph, CudaError, Driver, Event, Launch, Memory, TuningContext,
+};
 use super::listing::{GpuInfo, driver_error, info, init, taken};
 use super::nvrtc::Nvrtc;
-use super::shared_memory;
+use super::shared_allocation;
 use super::source::Unit;
 use super::{Place, Precision};
 use cudarc::driver::{result, sys};
@@ -168,12 +170,12 @@ impl Driver for Gpu {
         Ok(Address(at))
     }
 
-    fn reserve_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
-        shared_memory::reserve(self.device, bytes)
+    fn alloc_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
+        shared_allocation::reserve(self.device, bytes)
     }
 
     fn data_sets(&self) -> Arc<DataSets> {
-        shared_memory::data_sets(self.device)
+        shared_allocation::data_sets(self.device)
     }
 
     unsafe fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
@@ -227,14 +229,14 @@ impl Driver for Gpu {
         self.wait_event(self.stream, event)
     }
 
-    fn record(&mut self) -> Result<(), CudaError> {
+    fn begin_capture(&mut self) -> Result<(), CudaError> {
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream lives and is not the default one.
         unsafe { result::stream::begin_capture(self.stream, mode) }
             .map_err(|error| driver_error("cuStreamBeginCapture", &error))
     }
 
-    fn recorded(&mut self) -> Result<Recording, CudaError> {
+    fn end_capture(&mut self) -> Result<CapturedGraph, CudaError> {
         // SAFETY: the stream lives; the graph is destroyed once it has an executable form.
         unsafe {
             let graph = result::stream::end_capture(self.stream)
@@ -246,16 +248,16 @@ impl Driver for Gpu {
             self.graphs.push(made?);
             destroyed.map_err(|error| driver_error("cuGraphDestroy", &error))?;
         }
-        Ok(Recording(self.graphs.len() - 1))
+        Ok(CapturedGraph(self.graphs.len() - 1))
     }
 
-    fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
+    fn launch_graph(&mut self, recording: CapturedGraph) -> Result<(), CudaError> {
         // SAFETY: graph and stream live as long as `self`.
         unsafe { result::graph::launch(self.graphs[recording.0], self.stream) }
             .map_err(|error| driver_error("cuGraphLaunch", &error))
     }
 
-    fn bench(&self) -> Option<Bench> {
+    fn tuning_context(&self) -> Option<TuningContext> {
         self.own_bench()
     }
 

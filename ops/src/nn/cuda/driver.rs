@@ -64,7 +64,7 @@ pub struct Launch {
 
 /// A sequence of launches that was recorded, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recording(pub usize);
+pub struct CapturedGraph(pub usize);
 
 /// An event at the end of launches on the side stream, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -79,7 +79,7 @@ pub trait Memory: Send + Sync {
 
 /// What times of launches depend on beside the kernels and their arguments, and where what follows from them is kept.
 #[derive(Clone, Debug)]
-pub struct Bench {
+pub struct TuningContext {
     /// The folder of choices by time, if they are kept.
     pub folder: Option<PathBuf>,
     /// The GPU and the compiler.
@@ -110,7 +110,7 @@ pub trait Driver {
     ///
     /// # Errors
     /// When there is not enough memory.
-    fn reserve_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError>;
+    fn alloc_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError>;
     /// The data sets on this device, the same for all drivers of this process on it, and no others.
     fn data_sets(&self) -> Arc<DataSets>;
     /// Copies to the device, after all earlier launches.
@@ -165,19 +165,19 @@ pub trait Driver {
     ///
     /// # Errors
     /// When the device fails.
-    fn record(&mut self) -> Result<(), CudaError>;
+    fn begin_capture(&mut self) -> Result<(), CudaError>;
     /// Ends the recording.
     ///
     /// # Errors
     /// When the device fails.
-    fn recorded(&mut self) -> Result<Recording, CudaError>;
+    fn end_capture(&mut self) -> Result<CapturedGraph, CudaError>;
     /// Runs all launches of a recording.
     ///
     /// # Errors
     /// When the device fails.
-    fn replay(&mut self, recording: Recording) -> Result<(), CudaError>;
+    fn launch_graph(&mut self, recording: CapturedGraph) -> Result<(), CudaError>;
     /// Where launches are timed to choose the quickest tiles; none where that is not to be done.
-    fn bench(&self) -> Option<Bench> {
+    fn tuning_context(&self) -> Option<TuningContext> {
         None
     }
     /// Runs a launch so many times, one after the other, and gives the seconds of each; none if the device has no clock.

@@ -4,7 +4,7 @@
 //! - [`nvrtc`]: NVIDIA's compiler for them.
 //!   [`cubins`]: what it made, kept for the next process.
 //! - [`driver`]: the interface between the trainer and a device; [`device`]: a GPU, through cudarc;
-//!   [`listing`]: the CUDA driver and its GPUs; [`shared_memory`]: what several models read on one.
+//!   [`listing`]: the CUDA driver and its GPUs; [`shared_allocation`]: what several models read on one.
 //! - [`plan`]: the layout of a model's memory; [`parameter_layout`]: that of the parameters;
 //!   [`data_set`]: the clips, once for all models on a device.
 //! - [`net`]: the launches of a step, forward and backward.
@@ -34,7 +34,7 @@ pub mod parameter_layout;
 pub mod parity;
 pub mod plan;
 #[allow(unsafe_code)]
-pub mod shared_memory;
+pub mod shared_allocation;
 pub mod source;
 #[allow(unsafe_code)]
 pub mod trace;

@@ -8,7 +8,7 @@
 use super::super::backend::{Backend, Batches, State};
 use super::super::fit;
 use super::data_set::DataSets;
-use super::driver::{Address, Arg, CudaError, Driver, Launch, Memory, Recording};
+use super::driver::{Address, Arg, CapturedGraph, CudaError, Driver, Launch, Memory};
 use super::plan::Buffer;
 use super::source::Unit;
 use super::trainer::OnDevice;
@@ -251,8 +251,8 @@ impl<D: Driver> Driver for Traced<D> {
         Ok(self.start)
     }
 
-    fn reserve_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
-        self.device.reserve_shared(bytes)
+    fn alloc_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
+        self.device.alloc_shared(bytes)
     }
 
     fn data_sets(&self) -> Arc<DataSets> {
@@ -286,17 +286,17 @@ impl<D: Driver> Driver for Traced<D> {
         }
     }
 
-    fn record(&mut self) -> Result<(), CudaError> {
+    fn begin_capture(&mut self) -> Result<(), CudaError> {
         self.recording = Some(Vec::new());
         Ok(())
     }
 
-    fn recorded(&mut self) -> Result<Recording, CudaError> {
+    fn end_capture(&mut self) -> Result<CapturedGraph, CudaError> {
         self.recordings.push(self.recording.take().expect("BUG: no recording was begun"));
-        Ok(Recording(self.recordings.len() - 1))
+        Ok(CapturedGraph(self.recordings.len() - 1))
     }
 
-    fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
+    fn launch_graph(&mut self, recording: CapturedGraph) -> Result<(), CudaError> {
         let launches = self.recordings[recording.0].clone();
         // SAFETY: the caller that recorded these launches vouched for them.
         launches.into_iter().try_for_each(|launch| unsafe { self.run(launch) })

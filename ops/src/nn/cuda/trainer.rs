@@ -11,7 +11,7 @@ use super::super::layers::Network;
 use super::super::objective::{Losses, Objective, Regularizer};
 use super::Precision;
 use super::data_set::{DataSet, to_bf16};
-use super::driver::{Address, CudaError, Driver, Recording};
+use super::driver::{Address, CapturedGraph, CudaError, Driver};
 use super::net::{Net, Update};
 use super::parameter_layout::ParameterLayout;
 use super::plan::Plan;
@@ -23,7 +23,7 @@ use std::collections::HashMap;
 /// The number of steps after which losses are read to show the progress.
 const HEARD_EVERY: usize = 32;
 /// The largest number of images in a grid of blocks.
-const MOST_IMAGES: usize = 65_535;
+const MAX_IMAGES: usize = 65_535;
 
 /// A network on a device.
 pub struct OnDevice<D> {
@@ -33,7 +33,7 @@ pub struct OnDevice<D> {
     update: Update,
     seed: u64,
     clips: usize,
-    recordings: HashMap<usize, Recording>,
+    recordings: HashMap<usize, CapturedGraph>,
     /// Dropped after the device in `net`, which waits for the launches that read it.
     _data_set: DataSet,
 }
@@ -171,17 +171,17 @@ impl<D: Driver> OnDevice<D> {
 
     fn step(&mut self, rows: usize) -> Result<(), CudaError> {
         if let Some(recording) = self.recordings.get(&rows) {
-            return self.net.driver.replay(*recording);
+            return self.net.driver.launch_graph(*recording);
         }
-        self.net.driver.record()?;
+        self.net.driver.begin_capture()?;
         self.net.encode(rows, true)?;
         self.net.decode(rows, true)?;
         self.net.measure(rows, &self.objective, true)?;
         self.net.backward(rows, &self.objective)?;
         self.net.update(&self.update)?;
-        let recording = self.net.driver.recorded()?;
+        let recording = self.net.driver.end_capture()?;
         self.recordings.insert(rows, recording);
-        self.net.driver.replay(recording)
+        self.net.driver.launch_graph(recording)
     }
 
     /// Computes the gradient and the losses of one batch, without a step.
@@ -354,7 +354,7 @@ impl<D: Driver> Backend for OnDevice<D> {
 fn check_sizes(network: &Network, capacity: usize) -> Result<(), OpError> {
     let layers = network.encoder.iter().chain(&network.decoder);
     let largest = layers.map(|layer| layer.output_len().max(layer.input_len())).max();
-    let most = (i32::MAX as usize / largest.unwrap_or(1).max(1)).min(MOST_IMAGES);
+    let most = (i32::MAX as usize / largest.unwrap_or(1).max(1)).min(MAX_IMAGES);
     if capacity <= most {
         return Ok(());
     }

@@ -12,7 +12,7 @@ pub use candidates::candidates;
 use super::super::fit;
 use super::super::layers::{Layer, Network};
 use super::cubins;
-use super::driver::{Address, Bench, CudaError, Driver};
+use super::driver::{Address, CudaError, Driver, TuningContext};
 use super::net::{Call, Net, launch_of};
 use super::source::{Direction, Sides, Tile, Unit, product, units_with};
 use super::{Precision, Precision::Bf16};
@@ -91,7 +91,7 @@ pub struct Tiles {
     precision: Precision,
     capacity: usize,
     /// Where they are timed; none if they are not.
-    bench: Option<Bench>,
+    bench: Option<TuningContext>,
     chosen: Vec<(usize, Direction, Choice)>,
 }
 
@@ -103,7 +103,7 @@ impl Tiles {
         precision: Precision,
         capacity: usize,
     ) -> Self {
-        let bench = driver.bench();
+        let bench = driver.tuning_context();
         let mut tiles = Self { precision, capacity, bench, chosen: Vec::new() };
         tiles.chosen = tiles.look_up(network);
         tiles

@@ -1,15 +1,15 @@
 //! Times of launches on a GPU.
 
-use super::super::driver::{Bench, CudaError, Driver, Launch};
+use super::super::driver::{CudaError, Driver, Launch, TuningContext};
 use super::{Gpu, driver_error};
 use cudarc::driver::{result, sys};
 
 impl Gpu {
     /// The GPU and the compiler by all that the time of a kernel depends on; none if the compiler is unknown.
-    pub(super) fn own_bench(&self) -> Option<Bench> {
+    pub(super) fn own_bench(&self) -> Option<TuningContext> {
         let compiler = self.nvrtc.file_version().filter(|_| self.tunes)?;
         let device = format!("{} sm_{} {compiler}", self.info.name, self.architecture);
-        Some(Bench { folder: self.cubins.clone(), device })
+        Some(TuningContext { folder: self.cubins.clone(), device })
     }
 
     /// Runs a launch so many times, and gives the seconds of each.

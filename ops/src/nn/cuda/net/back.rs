@@ -8,7 +8,7 @@ use crate::nn::layers::{Layer, Operation};
 use crate::nn::objective::Objective;
 
 /// The most blocks of Adam: each takes further numbers once it is done with some.
-const MOST_BLOCKS: usize = 1056;
+const MAX_BLOCKS: usize = 1056;
 
 impl Layer {
     /// True if the kernel that computes the gradient of its output also sets it to 0 where its ReLU is inactive; that of a
@@ -245,7 +245,7 @@ impl<D: Driver> Net<D> {
         args.push(int(length));
         args.extend([self.plan.clock, parameters, first, second].map(Arg::At));
         args.push(Arg::At(self.plan.kept.unwrap_or(Address::NONE)));
-        self.launch("adam", [length.div_ceil(4 * 256).min(MOST_BLOCKS), 1, 1], args)?;
+        self.launch("adam", [length.div_ceil(4 * 256).min(MAX_BLOCKS), 1, 1], args)?;
         self.launch("advance", [1, 1, 1], vec![Arg::At(self.plan.clock)])
     }
 }

@@ -13,7 +13,7 @@ pub fn norm(gradient: &[f32]) -> f64 {
 
 /// Scales a gradient down to a norm of at most `most`, as PyTorch's `clip_grad_norm_` does:
 /// by min(1, most / (norm + 1e-6)).
-pub fn clip(gradient: &mut [f32], most: f64) {
+pub fn clip_grad_norm(gradient: &mut [f32], most: f64) {
     let scale = most / (norm(gradient) + 1e-6);
     if scale < 1.0 {
         let scale = scale as f32;
@@ -29,9 +29,9 @@ mod tests {
     fn only_long_gradients_are_scaled_down() {
         let mut gradient = [3.0, 4.0, 12.0];
         assert_eq!(norm(&gradient), 13.0);
-        clip(&mut gradient, 14.0);
+        clip_grad_norm(&mut gradient, 14.0);
         assert_eq!(gradient, [3.0, 4.0, 12.0]);
-        clip(&mut gradient, 1.3);
+        clip_grad_norm(&mut gradient, 1.3);
         assert!((norm(&gradient) - 1.3).abs() < 1e-5);
     }
 }
