@@ -65,7 +65,8 @@ def engine_stages(engine, pipeline, work):
         for one in [*order, step]:
             run = [engine, "run", pipeline, "--store", work / "store", "--out", work / "runs", "-q", "--only", one]
             call(run)
-            record = json.loads(next((work / "runs").glob("peer/latest/record.json")).read_text())
+            # A run of some steps alone is not the latest of its study; names of runs sort by time.
+            record = json.loads(max((work / "runs/peer").glob("2*/record.json")).read_text())
             for done in record["steps"]:
                 if done["status"] == "ran":
                     seconds[done["name"]] = (done["op_seconds"], done["seconds"])
