@@ -87,7 +87,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     let limits = Limits {
         threads,
         memory: args.memory,
-        most_memory: args.memory,
+        max_memory: args.memory,
         gpus: (0..args.gpu_count).map(Gpu::numbered).collect(),
         gpu_steps: STEPS_ON_ONE,
     };

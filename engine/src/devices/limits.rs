@@ -7,8 +7,8 @@ use crate::model::{Gpu, Limits, STEPS_ON_ONE};
 pub fn limits() -> Limits {
     let free = free_memory().map_or(u64::MAX, |bytes| bytes / 10 * 9);
     let threads = rayon::current_num_threads();
-    let most_memory = all_memory().unwrap_or(u64::MAX);
-    Limits { threads, memory: free, most_memory, gpus: gpus(), gpu_steps: STEPS_ON_ONE }
+    let max_memory = all_memory().unwrap_or(u64::MAX);
+    Limits { threads, memory: free, max_memory, gpus: gpus(), gpu_steps: STEPS_ON_ONE }
 }
 
 /// Bytes that could be used without swapping.

@@ -24,7 +24,7 @@ pub struct Limits {
     /// Bytes of memory that all steps running at the same time may take.
     pub memory: u64,
     /// Bytes of memory above which a step is not started at all.
-    pub most_memory: u64,
+    pub max_memory: u64,
     /// The GPUs.
     pub gpus: Vec<Gpu>,
     /// The number of steps that may share one GPU.
@@ -35,9 +35,9 @@ impl Limits {
     /// The same limits with this much memory, if it is given.
     #[must_use]
     pub fn with_memory(self, memory: Option<u64>) -> Self {
-        let (free, most) = (self.memory, self.most_memory);
-        let (memory, most_memory) = (memory.unwrap_or(free), memory.unwrap_or(most));
-        Self { memory, most_memory, ..self }
+        let (free, most) = (self.memory, self.max_memory);
+        let (memory, max_memory) = (memory.unwrap_or(free), memory.unwrap_or(most));
+        Self { memory, max_memory, ..self }
     }
 }
 

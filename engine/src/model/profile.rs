@@ -16,13 +16,13 @@ pub struct Profile {
     /// Beginnings of paths here, and what they are on the nodes.
     pub paths: BTreeMap<String, String>,
     /// The predicted seconds of all that must run below which it runs here.
-    pub short: f64,
+    pub run_locally_below: f64,
     /// The seconds between two signs of life of a worker.
-    pub beat: f64,
+    pub heartbeat: f64,
     /// The seconds before its end at which a worker leaves; two minutes, of a short time a sixth, if none.
-    pub notice: Option<u64>,
+    pub grace_period: Option<u64>,
     /// The seconds after which a worker leaves for which there is nothing to do.
-    pub idle: f64,
+    pub idle_timeout: f64,
     /// The factor of predicted memory.
     pub memory_margin: f64,
     /// The factor of predicted seconds.
@@ -39,7 +39,7 @@ pub struct Kind {
     /// Bytes of memory; as much as the steps are likely to take if none.
     pub memory: Option<u64>,
     /// The most memory of a worker for a step that died for want of it; what the scheduler allows if none.
-    pub most_memory: Option<u64>,
+    pub max_memory: Option<u64>,
     /// The number of GPUs.
     pub gpus: usize,
     /// Bytes of memory of each GPU, if it is stated.
@@ -47,9 +47,9 @@ pub struct Kind {
     /// The seconds after which the scheduler ends it; as many as the steps are likely to take if none.
     pub time: Option<u64>,
     /// The most seconds of a worker for a step that was not done in time; what `retries` reach to if none.
-    pub most_time: Option<u64>,
+    pub max_time: Option<u64>,
     /// The most workers of this kind at the same time.
-    pub at_most: usize,
+    pub max_workers: usize,
     /// The partition.
     pub partition: Option<String>,
     /// Further options of `sbatch`.
@@ -58,7 +58,7 @@ pub struct Kind {
 
 impl Kind {
     /// The resources of a worker of this kind as one text, which is equal for equal ones.
-    pub fn shape(&self) -> String {
+    pub fn fingerprint(&self) -> String {
         let Self { name, cpus, memory, gpus, gpu_memory, time, .. } = self;
         format!("{name} {cpus} {memory:?} {gpus} {gpu_memory:?} {time:?}")
     }

@@ -35,11 +35,11 @@ pub fn refusal(
     if step.needs.memory.is_some() {
         return None;
     }
-    let bytes = estimate(step, read).filter(|bytes| *bytes > limits.most_memory)?;
+    let bytes = estimate(step, read).filter(|bytes| *bytes > limits.max_memory)?;
     let message = format!(
         "it would take about {} of memory, and there are {}",
         size::bytes(bytes),
-        size::bytes(limits.most_memory)
+        size::bytes(limits.max_memory)
     );
     let less = match most_rows(step, read, limits) {
         Some(rows) => format!("about {rows} rows would fit: give it fewer"),
@@ -59,7 +59,7 @@ fn most_rows(step: &Step, read: &[Option<Shape>], limits: &Limits) -> Option<usi
             false => shape.clone(),
         };
         let read: Vec<_> = read.iter().map(|shape| shape.as_ref().map(fewer)).collect();
-        estimate(step, &read).is_some_and(|bytes| bytes <= limits.most_memory)
+        estimate(step, &read).is_some_and(|bytes| bytes <= limits.max_memory)
     };
     let (mut least, mut most) = (0, rows);
     while most - least > 1 {

@@ -74,7 +74,7 @@ mod tests {
         ResourcePool::new(Limits {
             threads: 4,
             memory: 100,
-            most_memory: 100,
+            max_memory: 100,
             gpus: vec![Gpu::numbered(0), Gpu::numbered(1)],
             gpu_steps: 4,
         })

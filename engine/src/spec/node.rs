@@ -131,6 +131,16 @@ impl Node {
         })
     }
 
+    /// The value at a path of keys and indices; the last one on the way if there is none.
+    pub fn at_path<'n>(&'n self, path: &[String]) -> &'n Self {
+        let step = |node: &'n Self, part: &str| match &node.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == part).map(|it| &it.1),
+            Value::List(items) => part.parse().ok().and_then(|at: usize| items.get(at)),
+            _ => None,
+        };
+        path.iter().fold(self, |node, part| step(node, part).unwrap_or(node))
+    }
+
     /// The value as JSON.
     pub fn json(&self) -> Json {
         match &self.value {

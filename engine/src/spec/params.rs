@@ -89,7 +89,7 @@ pub fn read(
                     .find(|(key, _)| key.name == name)
                     .expect("only fields were put into the parameters");
                 let message = format!("{} does not fit: {}", quote(&name), error.message);
-                let node = follow(node, &error.path[1..]);
+                let node = node.at_path(&error.path[1..]);
                 let diagnostic = Diagnostic::error("spec::parameter", message);
                 cx.push(place(diagnostic, key, node, "this value").maybe_help(
                     schema.property(&name).and_then(|it| documentation(entry, key, &it)),
@@ -97,21 +97,6 @@ pub fn read(
             }
         }
     }
-}
-
-/// The node at a path of names and indices, as far as the path exists.
-fn follow<'n>(mut node: &'n Node, path: &[String]) -> &'n Node {
-    for part in path {
-        let next = match &node.value {
-            Value::Map(entries) => {
-                entries.iter().find(|(key, _)| key.name == *part).map(|it| &it.1)
-            }
-            Value::List(items) => part.parse().ok().and_then(|at: usize| items.get(at)),
-            _ => None,
-        };
-        node = next.unwrap_or(node);
-    }
-    node
 }
 
 /// Places a diagnostic at a value, or at its key if the value is empty.

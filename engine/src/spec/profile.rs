@@ -2,6 +2,7 @@
 
 use super::{
     context::Context,
+    node::Node,
     quantity::{self, SIZES, TIMES},
     yaml,
 };
@@ -19,6 +20,7 @@ use std::{
 /// The only scheduler so far.
 const SLURM: &str = "slurm";
 
+/// A profile as it is written. An alias is the name of earlier versions.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -30,13 +32,14 @@ struct Written {
     program: Option<PathBuf>,
     #[serde(default)]
     paths: BTreeMap<String, String>,
-    #[serde(default = "minute")]
-    short: Time,
-    #[serde(default = "ten_seconds")]
-    beat: Time,
-    notice: Option<Time>,
-    #[serde(default = "minute")]
-    idle: Time,
+    #[serde(default = "minute", alias = "short")]
+    run_locally_below: Time,
+    #[serde(default = "ten_seconds", alias = "beat")]
+    heartbeat: Time,
+    #[serde(alias = "notice")]
+    grace_period: Option<Time>,
+    #[serde(default = "minute", alias = "idle")]
+    idle_timeout: Time,
     #[serde(default = "one_and_a_half")]
     memory_margin: f64,
     #[serde(default = "two")]
@@ -48,15 +51,17 @@ struct Written {
 struct WrittenKind {
     cpus: usize,
     memory: Option<Size>,
-    most_memory: Option<Size>,
+    #[serde(alias = "most_memory")]
+    max_memory: Option<Size>,
     #[serde(default)]
     gpus: usize,
     gpu_memory: Option<Size>,
     #[serde(default)]
     time: Lasting,
-    most_time: Option<Time>,
-    #[serde(default = "one")]
-    at_most: usize,
+    #[serde(alias = "most_time")]
+    max_time: Option<Time>,
+    #[serde(default = "one", alias = "at_most")]
+    max_workers: usize,
     partition: Option<String>,
     #[serde(default)]
     options: Vec<String>,
@@ -146,82 +151,150 @@ pub fn read_profile(path: &Path, text: String) -> Result<Profile, Diagnostics> {
     let source = Arc::new(SourceText::new(path.to_owned(), text));
     let mut cx = Context::new(source.clone());
     let root = yaml::parse(&mut cx);
-    let json =
-        root.filter(|_| cx.diagnostics.is_empty()).map(|root| (root.span.clone(), root.json()));
-    let read = json.and_then(|(span, json)| {
-        let refuse =
-            |message: String| Diagnostic::error("profile::entry", message).label(span.clone(), "");
-        let written: Result<Written, _> = serde_path_to_error::deserialize(json);
-        let read =
-            written.map_err(|error| refuse(format!("in `{}`: {}", error.path(), error.inner())));
-        read.and_then(|written| checked(written).map_err(refuse))
-            .map_err(|error| cx.push(error))
-            .ok()
+    let root = root.filter(|_| cx.diagnostics.is_empty());
+    let read = root.and_then(|root| match parsed(&root) {
+        Ok(profile) => Some(profile),
+        Err(wrong) => {
+            for (path, message) in wrong {
+                cx.push(Diagnostic::error("profile::entry", message).at(root.at_path(&path), ""));
+            }
+            None
+        }
     });
     read.ok_or_else(|| Diagnostics::new(source, cx.diagnostics))
 }
 
-fn checked(written: Written) -> Result<Profile, String> {
-    if written.executor != SLURM {
-        return Err(format!("`executor` must be `{SLURM}`, not `{}`", written.executor));
-    }
-    if written.workers.is_empty() {
-        return Err("`workers` names no kind of workers".to_owned());
-    }
-    let mut kinds = Vec::new();
-    for (name, kind) in written.workers {
+/// What is wrong, with the path of keys to it.
+type Wrong = (Vec<String>, String);
+
+fn parsed(root: &Node) -> Result<Profile, Vec<Wrong>> {
+    let written: Result<Written, _> = serde_path_to_error::deserialize(root.json());
+    let written = written.map_err(|error| {
+        let path = error.path().to_string();
+        let message = match &*path {
+            "." => error.inner().to_string(),
+            path => format!("in `{path}`: {}", error.inner()),
+        };
+        vec![(path.split('.').map(str::to_owned).collect(), message)]
+    })?;
+    let wrong = wrong(&written);
+    if wrong.is_empty() { Ok(profile(written)) } else { Err(wrong) }
+}
+
+/// All that is wrong with a profile.
+fn wrong(written: &Written) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    let mut check = |is_right: bool, path: &[&str], message: String| {
+        if !is_right {
+            wrong.push((path.iter().map(|part| (*part).to_owned()).collect(), message));
+        }
+    };
+    let Written { executor, workers, .. } = written;
+    check(
+        executor == SLURM,
+        &["executor"],
+        format!("`executor` must be `{SLURM}`, not `{executor}`"),
+    );
+    check(!workers.is_empty(), &["workers"], "`workers` names no kind of workers".to_owned());
+    for (name, kind) in workers {
+        let path = ["workers", name];
         let is_plain = |it: u8| it.is_ascii_alphanumeric() || it == b'-' || it == b'_';
-        if name.is_empty() || !name.bytes().all(is_plain) {
-            return Err(format!(
-                "`{name}` is no name of workers: write letters, digits, `-` and `_`"
-            ));
-        }
-        let is_short = |time: f64| time < 60.0;
-        let times = [kind.time.0, kind.most_time.as_ref().map(|time| time.0)];
-        if kind.cpus == 0 || kind.at_most == 0 || times.into_iter().flatten().any(is_short) {
-            return Err(format!(
-                "`{name}` needs `cpus` and `at_most` of at least 1, and a `time` of at least a minute"
-            ));
-        }
-        if kind.options.iter().chain(&kind.partition).any(|option| option.contains('\n')) {
-            return Err(format!("an option of `{name}` has more than one line"));
-        }
-        kinds.push(Kind {
-            name,
-            cpus: kind.cpus,
-            memory: kind.memory.and_then(|size| size.0),
-            most_memory: kind.most_memory.and_then(|size| size.0),
-            gpus: kind.gpus,
-            gpu_memory: kind.gpu_memory.and_then(|size| size.0),
-            time: kind.time.0.map(|time| time as u64),
-            most_time: kind.most_time.map(|time| time.0 as u64),
-            at_most: kind.at_most,
-            partition: kind.partition,
-            options: kind.options,
-        });
+        let message = format!("`{name}` is no name of workers: write letters, digits, `-` and `_`");
+        check(!name.is_empty() && name.bytes().all(is_plain), &path, message);
+        let times = [kind.time.0, kind.max_time.as_ref().map(|time| time.0)];
+        let is_long = times.into_iter().flatten().all(|time| time >= 60.0);
+        let message = format!(
+            "`{name}` needs `cpus` and `max_workers` of at least 1, and a `time` of at least a minute"
+        );
+        check(kind.cpus > 0 && kind.max_workers > 0 && is_long, &path, message);
+        let mut options = kind.options.iter().chain(&kind.partition);
+        let message = format!("an option of `{name}` has more than one line");
+        check(!options.any(|option| option.contains('\n')), &path, message);
     }
+    let message = "`heartbeat` must be at least 0.05 s".to_owned();
+    check(written.heartbeat.0 >= 0.05, &["heartbeat"], message);
+    for (name, margin) in
+        [("memory_margin", written.memory_margin), ("time_margin", written.time_margin)]
+    {
+        let message = format!("`{name}` must be a number of at least 1");
+        check(margin >= 1.0 && margin.is_finite(), &[name], message);
+    }
+    wrong
+}
+
+fn profile(written: Written) -> Profile {
+    let kind = |(name, kind): (String, WrittenKind)| Kind {
+        name,
+        cpus: kind.cpus,
+        memory: kind.memory.and_then(|size| size.0),
+        max_memory: kind.max_memory.and_then(|size| size.0),
+        gpus: kind.gpus,
+        gpu_memory: kind.gpu_memory.and_then(|size| size.0),
+        time: kind.time.0.map(|time| time as u64),
+        max_time: kind.max_time.map(|time| time.0 as u64),
+        max_workers: kind.max_workers,
+        partition: kind.partition,
+        options: kind.options,
+    };
+    let mut kinds: Vec<_> = written.workers.into_iter().map(kind).collect();
     // Without a time or a memory of its own, a kind grows with its steps.
     let most = |of: Option<u64>| of.unwrap_or(u64::MAX);
     kinds.sort_by_key(|kind| (kind.gpus, kind.gpu_memory, kind.memory, kind.cpus, most(kind.time)));
-    let is_margin = |margin: f64| margin >= 1.0 && margin.is_finite();
-    if !(written.beat.0 >= 0.05
-        && is_margin(written.memory_margin)
-        && is_margin(written.time_margin))
-    {
-        return Err("`beat` must be at least 0.05 s, `memory_margin` and `time_margin` at least 1"
-            .to_owned());
-    }
-    Ok(Profile {
+    Profile {
         store: written.store,
         kinds,
         setup: written.setup,
         program: written.program,
         paths: written.paths,
-        short: written.short.0,
-        beat: written.beat.0,
-        notice: written.notice.map(|time| time.0 as u64),
-        idle: written.idle.0,
+        run_locally_below: written.run_locally_below.0,
+        heartbeat: written.heartbeat.0,
+        grace_period: written.grace_period.map(|time| time.0 as u64),
+        idle_timeout: written.idle_timeout.0,
         memory_margin: written.memory_margin,
         time_margin: written.time_margin,
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Profile, Diagnostics> {
+        read_profile(Path::new("lab.yaml"), text.to_owned())
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_its_place() {
+        let text =
+            "executor: pbs\nheartbeat: 0s\nworkers:\n  cpu: { cpus: 0 }\n  a b: { cpus: 1 }\n";
+        let found = read(text).expect_err("four diagnostics").diagnostics;
+        let places = found.iter().map(|found| &text[found.labels[0].0.clone()]);
+        let places: Vec<_> = places.map(str::trim_end).collect();
+        assert_eq!(places, ["pbs", "0s", "{ cpus: 0 }", "{ cpus: 1 }"]);
+        let text = "executor: slurm\nworkers:\n  cpu: { cpus: 1, time: soon }\n";
+        let found = read(text).expect_err("no time").diagnostics;
+        assert_eq!(&text[found[0].labels[0].0.clone()], "soon");
+    }
+
+    #[test]
+    fn names_of_earlier_versions_are_read() {
+        let kind = |names: [&str; 3]| {
+            format!("cpus: 1, {}: 3, {}: 2GB, {}: 2h", names[0], names[1], names[2])
+        };
+        let profile = |names: [&str; 4], kind: String| {
+            let times: String = names.map(|name| format!("{name}: 7s\n")).concat();
+            read(&format!("executor: slurm\n{times}workers: {{ cpu: {{ {kind} }} }}\n"))
+        };
+        let now = profile(
+            ["run_locally_below", "heartbeat", "grace_period", "idle_timeout"],
+            kind(["max_workers", "max_memory", "max_time"]),
+        );
+        let before = profile(
+            ["short", "beat", "notice", "idle"],
+            kind(["at_most", "most_memory", "most_time"]),
+        );
+        let [now, before] = [now, before].map(|read| format!("{:?}", read.expect("a profile")));
+        assert_eq!(now, before);
+        assert!(now.contains("max_workers: 3") && now.contains("grace_period: Some(7)"), "{now}");
+    }
 }

@@ -37,7 +37,7 @@ pub fn profile(study: &Study, more: &str) {
     study.write(
         "lab.yaml",
         format!(
-            "executor: slurm\nshort: 0s\nbeat: 0.5s\n{more}workers:\n  cpu: {{ cpus: 1, memory: 400MB, time: 10m, at_most: 4 }}\n"
+            "executor: slurm\nrun_locally_below: 0s\nheartbeat: 0.5s\n{more}workers:\n  cpu: {{ cpus: 1, memory: 400MB, time: 10m, max_workers: 4 }}\n"
         ),
     );
 }
@@ -121,7 +121,8 @@ pub fn training(slurm: &Slurm) -> (Study, Child, String, String) {
 fn training_with(slurm: &Slurm, settings: &str) -> (Study, Child, String, String) {
     let study = Study::new().pipeline(TRAINING);
     profile(&study, "");
-    let lab = study.read("lab.yaml").replace("at_most: 4", &format!("at_most: 4{settings}"));
+    let lab =
+        study.read("lab.yaml").replace("max_workers: 4", &format!("max_workers: 4{settings}"));
     study.write("lab.yaml", lab);
     let run = slurm.run_command(&study, &[]).spawn().expect("a run");
     until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());

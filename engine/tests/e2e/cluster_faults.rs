@@ -36,7 +36,7 @@ fn what_slurm_refuses_is_said_in_its_own_words_before_anything_runs() {
     let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
     for (from, to, words) in [
         ("400MB", "1TB", "Requested node configuration is not available"),
-        ("at_most: 4", "at_most: 4, partition: none", "nvalid partition"),
+        ("max_workers: 4", "max_workers: 4, partition: none", "nvalid partition"),
     ] {
         let study = many(3);
         let lab = study.read("lab.yaml").replace(from, to);
@@ -106,7 +106,7 @@ steps:
     for (time, line) in [
         // The worker leaves two minutes before its end.
         ("time: auto", "#SBATCH --time=92\n"),
-        ("time: 10m, most_time: 2h", "#SBATCH --time=92\n"),
+        ("time: 10m, max_time: 2h", "#SBATCH --time=92\n"),
         ("time: 3h", "#SBATCH --time=180\n"),
     ] {
         let said = lab(time);
@@ -143,12 +143,12 @@ fn a_profile_with_faults_is_refused() {
             "unknown field `partion`",
         ),
         (
-            "executor: slurm\nworkers: { cpu: { cpus: 1, most_time: 10s } }\n",
+            "executor: slurm\nworkers: { cpu: { cpus: 1, max_time: 10s } }\n",
             "a `time` of at least a minute",
         ),
         (
             "executor: slurm\nworkers: { cpu: { cpus: 0, time: 1h } }\n",
-            "`cpus` and `at_most` of at least 1",
+            "`cpus` and `max_workers` of at least 1",
         ),
     ] {
         study.write("lab.yaml", text);
@@ -237,7 +237,7 @@ fn a_controller_that_is_gone_stops_no_worker() {
 fn a_job_that_will_never_start_is_told_with_the_reason_of_slurm() {
     let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
     let study = many(3);
-    let lab = study.read("lab.yaml").replace("at_most: 4", "at_most: 4, options: [--hold]");
+    let lab = study.read("lab.yaml").replace("max_workers: 4", "max_workers: 4, options: [--hold]");
     study.write("lab.yaml", lab);
     let said = slurm.run(&study);
     assert_eq!(said.code, 1, "{}", said.stderr);

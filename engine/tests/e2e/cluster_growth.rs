@@ -42,13 +42,13 @@ fn a_step_that_the_kernel_ends_for_want_of_memory_gets_a_larger_worker() {
 fn outgrow(settings: &[&str], megabytes: u32) {
     let Some(slurm) = Slurm::start(settings) else { return };
     let study = copying(&step("large", "table", &hungry(megabytes), "resources: { memory: 20MB }"));
-    let profile = "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
+    let profile = "executor: slurm\nrun_locally_below: 0s\nheartbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
     study.write("lab.yaml", profile);
     let said = slurm.run(&study);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let words = "large: it died with 100 MB of memory; once more with 150 MB";
     assert!(said.stderr.contains(words), "{}", said.stderr);
-    study.write("lab.yaml", profile.replace("time: 10m", "time: 10m, most_memory: 100MB"));
+    study.write("lab.yaml", profile.replace("time: 10m", "time: 10m, max_memory: 100MB"));
     let mut again = slurm.run_command(&study, &["--force", "large"]);
     let said = study.text_of(&again.output().expect("the binary starts"));
     assert_eq!(said.code, 1, "{}", said.stderr);
@@ -68,7 +68,7 @@ fn a_step_that_was_given_up_keeps_no_worker_from_the_others() {
 }
 
 /// Runs steps that take longer than a worker has, with at most so many workers.
-fn ask_for_more_time(at_most: usize) {
+fn ask_for_more_time(max_workers: usize) {
     let Some(slurm) = Slurm::start(&[]) else { return };
     let copy = |seconds: u32| format!("sleep {seconds}; cp {{in.features}} {{out.features}}");
     let steps = [
@@ -81,7 +81,7 @@ fn ask_for_more_time(at_most: usize) {
     study.write(
         "lab.yaml",
         format!(
-            "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 52s\nworkers:\n  cpu: {{ cpus: 1, memory: 400MB, time: 1m, at_most: {at_most} }}\n"
+            "executor: slurm\nrun_locally_below: 0s\nheartbeat: 0.5s\ngrace_period: 52s\nworkers:\n  cpu: {{ cpus: 1, memory: 400MB, time: 1m, max_workers: {max_workers} }}\n"
         ),
     );
     let mut run = slurm.run_command(&study, &["--keep-going"]);
@@ -105,7 +105,7 @@ fn a_training_goes_on_beyond_the_time_of_a_worker() {
     let there = Study::new().pipeline(&pipeline);
     there.write(
         "lab.yaml",
-        "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 55s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m }\n",
+        "executor: slurm\nrun_locally_below: 0s\nheartbeat: 0.5s\ngrace_period: 55s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m }\n",
     );
     let said = slurm.run(&there);
     assert_eq!(said.code, 0, "{}", said.stderr);

@@ -28,7 +28,7 @@ fn share(slurm: &Slurm, study: &Study) {
 
 /// The profile of a study, with more time until a process is taken for dead: a busy disk shows late that it lives.
 fn patient(study: &Study) -> String {
-    study.read("lab.yaml").replace("beat: 0.5s", "beat: 2s")
+    study.read("lab.yaml").replace("heartbeat: 0.5s", "heartbeat: 2s")
 }
 
 fn assert_few_twice(slurm: &Slurm, steps: usize) {

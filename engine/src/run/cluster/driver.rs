@@ -117,8 +117,8 @@ impl<'a> Driver<'a> {
             name: plan.pipeline.name.clone(),
             kinds: assigned.0,
             seconds: assigned.1,
-            idle: cluster.profile.idle,
-            beat_ms: (cluster.profile.beat * 1e3) as u64,
+            idle: cluster.profile.idle_timeout,
+            beat_ms: (cluster.profile.heartbeat * 1e3) as u64,
         };
         let frozen = folder.freeze(frozen).map_err(of_store)?;
         folder.resume();

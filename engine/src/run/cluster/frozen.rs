@@ -90,7 +90,7 @@ impl Work {
             force: options.force.clone(),
             only: options.only.clone(),
             keep_going: options.keep_going,
-            workers: profile.kinds.iter().map(Kind::shape).collect(),
+            workers: profile.kinds.iter().map(Kind::fingerprint).collect(),
         }
     }
 

@@ -58,16 +58,16 @@ impl Driver<'_> {
     /// Asks for a worker with more memory than a step had.
     fn give_memory(&self, step: usize, had: u64) {
         let (kind, name) = (self.kind_of(step), &self.plan.pipeline.steps[step].name);
-        if kind.most_memory.is_some_and(|most| had >= most) {
+        if kind.max_memory.is_some_and(|most| had >= most) {
             let message = format!(
                 "it needs more than {} of memory, which is the most that a worker `{}` has",
                 bytes(had),
                 kind.name
             );
-            let help = "raise `most_memory` of the profile, or give the step less to do";
+            let help = "raise `max_memory` of the profile, or give the step less to do";
             return self.fail(step, message, help);
         }
-        let memory = kind.most_memory.map_or(increased(had), |most| increased(had).min(most));
+        let memory = kind.max_memory.map_or(increased(had), |most| increased(had).min(most));
         info!("{name}: it died with {} of memory; once more with {}", bytes(had), bytes(memory));
         self.send(Event::Outgrown { step, memory });
     }
@@ -95,18 +95,18 @@ impl Driver<'_> {
             );
             return ask(time, times);
         }
-        let may = times < own.retries || kind.most_time.is_some_and(|most| time < most);
+        let may = times < own.retries || kind.max_time.is_some_and(|most| time < most);
         if !may {
             let message = format!(
                 "it was not done within {}, the time of a worker `{}`",
                 duration(time),
                 kind.name
             );
-            let help = "raise `time` or `most_time` of the profile, or let it ask for half as much again with `retries: 2`";
+            let help = "raise `time` or `max_time` of the profile, or let it ask for half as much again with `retries: 2`";
             return self.fail(step, message, help);
         }
         let longer =
-            kind.most_time.map_or(increased(time), |most| increased(time).min(most.max(time)));
+            kind.max_time.map_or(increased(time), |most| increased(time).min(most.max(time)));
         let longer = longer.div_ceil(60) * 60;
         info!(
             "{name}: it was not done within {}; once more with {}",

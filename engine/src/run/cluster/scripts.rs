@@ -84,7 +84,7 @@ impl<'a> ScriptTemplate<'a> {
             format!("--memory={}", size.memory),
             format!("--gpu-count={}", kind.gpus),
             format!("--until={}", usable(size.time, self.profile)),
-            format!("--beat={}", self.profile.beat),
+            format!("--beat={}", self.profile.heartbeat),
         ]);
         Script {
             name: self.name.clone(),

@@ -34,7 +34,7 @@ const WORTH_A_WORKER: f64 = 600.0;
 /// The seconds before its end at which a worker leaves.
 fn notice(time: u64, profile: &Profile) -> u64 {
     // Of a short time, most is left for work.
-    profile.notice.unwrap_or(NOTICE.min(time / 6)).min(time.saturating_sub(MIN_USABLE))
+    profile.grace_period.unwrap_or(NOTICE.min(time / 6)).min(time.saturating_sub(MIN_USABLE))
 }
 
 /// The seconds after which a worker leaves.
@@ -56,7 +56,7 @@ fn time_for(seconds: u64, profile: &Profile) -> u64 {
 /// Returns the number of workers worth starting for so many steps, which take so many seconds together.
 pub fn useful_workers(kind: &Kind, steps: usize, seconds: Option<f64>) -> usize {
     let useful = seconds.map_or(steps, |seconds| (seconds / WORTH_A_WORKER).ceil() as usize);
-    kind.at_most.min(steps).min(useful.max(1))
+    kind.max_workers.min(steps).min(useful.max(1))
 }
 
 /// The seconds that a step is likely to take: what it took before, else what is written.
@@ -101,7 +101,7 @@ pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assignment, Vec<Step
                 && of_gpu.is_none_or(|(has, needs)| has >= needs)
         };
         let is_long = |kind: &&Kind| {
-            let most = kind.time.map(|time| usable(time.max(kind.most_time.unwrap_or(0)), profile));
+            let most = kind.time.map(|time| usable(time.max(kind.max_time.unwrap_or(0)), profile));
             most.zip(needs).is_none_or(|(most, needs)| needs <= most)
         };
         let mut large = profile.kinds.iter().filter(is_large);
@@ -228,7 +228,7 @@ pub fn to_run(plan: &Plan<'_>) -> Vec<usize> {
 pub fn short(plan: &Plan<'_>, profile: &Profile) -> Option<f64> {
     let seconds: Option<f64> =
         to_run(plan).into_iter().map(|step| plan.steps()[step].cost.seconds).sum();
-    seconds.filter(|seconds| *seconds < profile.short)
+    seconds.filter(|seconds| *seconds < profile.run_locally_below)
 }
 
 #[cfg(test)]
@@ -244,10 +244,10 @@ mod tests {
                 setup: String::new(),
                 program: None,
                 paths: BTreeMap::new(),
-                short: 60.0,
-                beat: 10.0,
-                notice: written,
-                idle: 60.0,
+                run_locally_below: 60.0,
+                heartbeat: 10.0,
+                grace_period: written,
+                idle_timeout: 60.0,
                 memory_margin: 1.5,
                 time_margin: 2.0,
             };

@@ -244,7 +244,7 @@ impl Peers for Worker<'_> {
         drop(state);
         let is_in_time = self.left() >= needs.max(left) as f64;
         let refused = self.refused.lock().expect(NO_PANIC).contains(&step);
-        is_of_kind && is_in_time && !refused && memory <= self.task.limits.most_memory
+        is_of_kind && is_in_time && !refused && memory <= self.task.limits.max_memory
     }
 
     fn failure(&self, step: usize) -> Option<StepFailure> {
@@ -265,7 +265,7 @@ impl Peers for Worker<'_> {
         if was_starved && failure.kind == ErrorKind::Failure {
             // A program of the step was ended, and this process was not.
             self.refused.lock().expect(NO_PANIC).insert(step);
-            self.send(&Event::Starved { step, memory: self.task.limits.most_memory });
+            self.send(&Event::Starved { step, memory: self.task.limits.max_memory });
             return true;
         }
         self.send(&Event::Failed { step, host: self.host.clone(), failure: failure.clone() });
