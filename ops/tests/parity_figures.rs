@@ -142,7 +142,7 @@ fn the_graph_of_neighbours_is_umap_learns() {
 fn curves_of_closeness_are_umap_learns() {
     for case in expected()["curves"].as_array().unwrap() {
         let at = |name: &str| case[name].as_f64().unwrap();
-        let found = layout::curve(at("spread"), at("min_dist"));
+        let found = layout::find_ab_params(at("spread"), at("min_dist"));
         for (found, expected) in found.iter().zip(case["ab"].as_array().unwrap()) {
             let expected = expected.as_f64().unwrap();
             assert!((found / expected - 1.0).abs() < 1e-4, "{case}: {found}");

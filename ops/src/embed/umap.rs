@@ -130,7 +130,7 @@ impl Umap {
             return Err(OpError::param("min_dist", message)
                 .help("clips keep `min_dist` and fade over `spread`: give a larger `spread`"));
         }
-        let curve = layout::curve(spread, min_dist);
+        let curve = layout::find_ab_params(spread, min_dist);
         let fits = curve.iter().all(|&value| (value as f32).is_normal() && value > 0.0);
         fits.then_some(curve).ok_or_else(|| {
             OpError::param("spread", format!("no curve of closeness has a `spread` of {spread}"))

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 
 /// The fold of each point, from 0 to `folds` − 1. Points of a group share their fold; the groups of
 /// each class, by the class of most of their points, are dealt out in a random order.
-pub fn folds(groups: &[u32], classes: &[u32], folds: u32, seed: u64, index: u32) -> Vec<u32> {
+pub fn stratified_group_k_fold(
+    groups: &[u32],
+    classes: &[u32],
+    folds: u32,
+    seed: u64,
+    index: u32,
+) -> Vec<u32> {
     let mut counts: BTreeMap<u32, BTreeMap<u32, usize>> = BTreeMap::new();
     for (group, class) in groups.iter().zip(classes) {
         *counts.entry(*group).or_default().entry(*class).or_insert(0) += 1;
@@ -37,13 +43,13 @@ mod tests {
     fn groups_stay_together_and_classes_are_spread() {
         let groups: Vec<u32> = (0..60).map(|at| at / 3).collect();
         let classes: Vec<u32> = groups.iter().map(|group| group % 2).collect();
-        let made = folds(&groups, &classes, 5, 1, 0);
+        let made = stratified_group_k_fold(&groups, &classes, 5, 1, 0);
         for fold in 0..5 {
             let rows: Vec<usize> = (0..60).filter(|row| made[*row] == fold).collect();
             assert_eq!(rows.len(), 12);
             assert_eq!(rows.iter().filter(|row| classes[**row] == 0).count(), 6);
             assert!(rows.iter().all(|row| made[row / 3 * 3] == fold));
         }
-        assert_ne!(made, folds(&groups, &classes, 5, 2, 0));
+        assert_ne!(made, stratified_group_k_fold(&groups, &classes, 5, 2, 0));
     }
 }

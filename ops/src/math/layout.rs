@@ -43,7 +43,7 @@ pub struct Descent {
 /// The parameters a and b for which 1 / (1 + a x^(2b)) fits best, over 300 steps up to 3 ·
 /// `spread`, the curve that is 1 up to `min_dist` and then exp(−(x − min_dist) / spread). Source:
 /// `find_ab_params`.
-pub fn curve(spread: f64, min_dist: f64) -> [f64; 2] {
+pub fn find_ab_params(spread: f64, min_dist: f64) -> [f64; 2] {
     const STEPS: usize = 300;
     let points: Vec<(f64, f64)> = (1..STEPS)
         .map(|step| {
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn the_default_curve() {
-        let [a, b] = curve(1.0, 0.1);
+        let [a, b] = find_ab_params(1.0, 0.1);
         assert!((a - 1.576_943).abs() < 1e-5 && (b - 0.895_061).abs() < 1e-5, "{a} {b}");
     }
 }

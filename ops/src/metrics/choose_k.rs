@@ -3,7 +3,7 @@
 use super::confounds::{RECORDING, columns};
 use super::resamples::numbered;
 use crate::math::{
-    folds::folds,
+    folds::stratified_group_k_fold,
     kmeans::Points,
     mixture::{Failure, Form, Limits, fit},
     pca,
@@ -310,7 +310,7 @@ impl ChooseK {
         let classes = vec![0; groups.len()];
         let one = |split: u32| {
             cx.stop_if_cancelled()?;
-            let of = folds(groups, &classes, 2, cx.seed, split);
+            let of = stratified_group_k_fold(groups, &classes, 2, cx.seed, split);
             let halves: [Vec<f32>; 2] = [0, 1].map(|half| {
                 let rows = x.chunks_exact(d).zip(&of).filter(|(_, own)| **own == half);
                 rows.flat_map(|(row, _)| row).copied().collect()

@@ -3,7 +3,7 @@
 use super::factors::{Factor, factors};
 use super::metrics::SCORES;
 use super::resamples::numbered;
-use crate::math::{contingency::Contingency, folds::folds, lasso::Columns};
+use crate::math::{contingency::Contingency, folds::stratified_group_k_fold, lasso::Columns};
 use crate::measures::{Measure, disentangled};
 use crate::memory::{Features, WIDE, whole};
 use crate::params::Positive;
@@ -162,7 +162,7 @@ impl Disentanglement {
     ) -> f64 {
         let groups: Vec<String> = factor.rows.iter().map(|row| groups[*row].clone()).collect();
         let count = self.folds.get();
-        let of = folds(&numbered(&groups).0, &factor.parts, count, seed, 0);
+        let of = stratified_group_k_fold(&numbered(&groups).0, &factor.parts, count, seed, 0);
         let own = factor.rows_of(x, d);
         let (mut missed, mut all) = (0.0, 0.0);
         let targets: Vec<Vec<f64>> = factor

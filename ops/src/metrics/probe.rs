@@ -4,8 +4,8 @@ use super::confounds::{RECORDING, columns};
 use super::metrics::{SCORES, labels_of};
 use super::resamples::{self, numbered};
 use crate::math::{
-    bootstrap::Recordings, contingency::by_first_appearance, folds::folds, logistic,
-    neighbors::nearest_to,
+    bootstrap::Recordings, contingency::by_first_appearance, folds::stratified_group_k_fold,
+    logistic, neighbors::nearest_to,
 };
 use crate::measures::{Measure, probes};
 use crate::memory::{Features, WIDE, whole};
@@ -215,7 +215,7 @@ impl Probe {
         cx: &Ctx<'_>,
     ) -> Result<[Vec<u32>; 2], OpError> {
         let count = self.folds.get();
-        let of = folds(groups, &data.classes, count, cx.seed, index);
+        let of = stratified_group_k_fold(groups, &data.classes, count, cx.seed, index);
         let mut predicted = [vec![0; of.len()], vec![0; of.len()]];
         for fold in 0..count {
             cx.stop_if_cancelled()?;

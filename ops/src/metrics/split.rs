@@ -3,7 +3,7 @@
 use super::confounds::{RECORDING, columns};
 use super::metrics::labels_of;
 use super::resamples::numbered;
-use crate::math::{contingency::by_first_appearance, folds::folds};
+use crate::math::{contingency::by_first_appearance, folds::stratified_group_k_fold};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Data, Kind, Shape, Table, rows::select};
 use schemars::JsonSchema;
@@ -113,7 +113,7 @@ impl Op for Split {
             );
         }
         let classes = by_first_appearance(&truth).0;
-        let of = folds(&groups, &classes, self.folds.get(), cx.seed, 0);
+        let of = stratified_group_k_fold(&groups, &classes, self.folds.get(), cx.seed, 0);
         let rows = |held_out: bool| -> Vec<usize> {
             (0..of.len()).filter(|row| (of[*row] == self.fold) == held_out).collect()
         };

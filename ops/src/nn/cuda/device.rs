@@ -258,7 +258,7 @@ impl Driver for Gpu {
     }
 
     fn tuning_context(&self) -> Option<TuningContext> {
-        self.own_bench()
+        self.own_tuning_context()
     }
 
     unsafe fn time(

@@ -91,7 +91,7 @@ pub struct Tiles {
     precision: Precision,
     capacity: usize,
     /// Where they are timed; none if they are not.
-    bench: Option<TuningContext>,
+    context: Option<TuningContext>,
     chosen: Vec<(usize, Direction, Choice)>,
 }
 
@@ -103,8 +103,8 @@ impl Tiles {
         precision: Precision,
         capacity: usize,
     ) -> Self {
-        let bench = driver.tuning_context();
-        let mut tiles = Self { precision, capacity, bench, chosen: Vec::new() };
+        let context = driver.tuning_context();
+        let mut tiles = Self { precision, capacity, context, chosen: Vec::new() };
         tiles.chosen = tiles.look_up(network);
         tiles
     }
@@ -136,7 +136,7 @@ impl Tiles {
 
     /// The products whose tiles are not chosen yet, though they can be.
     fn open<'n>(&self, network: &'n Network) -> Vec<Product<'n>> {
-        if self.bench.is_none() {
+        if self.context.is_none() {
             return Vec::new();
         }
         let mut all = products(network, self.precision);
@@ -152,15 +152,15 @@ impl Tiles {
 
     /// The digest of all that the times of a product depend on, and the file of the choice.
     fn file(&self, product: &Product<'_>) -> Option<(String, Option<PathBuf>)> {
-        let bench = self.bench.as_ref()?;
+        let context = self.context.as_ref()?;
         let mut hasher = Hasher::new("tile");
-        hasher.text(&bench.device).number(self.capacity as u64);
+        hasher.text(&context.device).number(self.capacity as u64);
         hasher.text(&product.unit(product.table()).text());
         product.candidates().iter().for_each(|tile| {
             hasher.text(&tile.to_string());
         });
         let name = hasher.finish().to_string();
-        let path = bench.folder.as_ref().map(|folder| folder.join(format!("{name}.tile")));
+        let path = context.folder.as_ref().map(|folder| folder.join(format!("{name}.tile")));
         Some((name, path))
     }
 

@@ -6,7 +6,7 @@ use cudarc::driver::{result, sys};
 
 impl Gpu {
     /// The GPU and the compiler by all that the time of a kernel depends on; none if the compiler is unknown.
-    pub(super) fn own_bench(&self) -> Option<TuningContext> {
+    pub(super) fn own_tuning_context(&self) -> Option<TuningContext> {
         let compiler = self.nvrtc.file_version().filter(|_| self.tunes)?;
         let device = format!("{} sm_{} {compiler}", self.info.name, self.architecture);
         Some(TuningContext { folder: self.cubins.clone(), device })
