@@ -103,7 +103,7 @@ pub fn run(
     let live =
         progress.and_then(|progress| Live::begin(progress, &study, &run, &folder, args.serve));
     let interrupt = Interrupt::listen();
-    let (study, Outcome { mut record, errors, error, note }) =
+    let (study, Outcome { mut record, errors, stopped_by, note }) =
         study.run(&run, &interrupt, |study, results, done| {
             let study = further(study, &args.plan, results, done)?;
             live.iter().for_each(|live| live.follow(&study, &run));
@@ -148,12 +148,12 @@ pub fn run(
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
     // takes time.
     std::mem::forget(record);
-    let ended = match status {
-        _ if error.is_some() => Err(CommandError::new(FAILED, error.unwrap_or_default())),
-        RunStatus::Done => Ok(()),
-        RunStatus::Interrupted => Err(CommandError::Shown(INTERRUPTED)),
-        RunStatus::Partial => Err(refuse(pipeline, &errors).with_code(PARTLY)),
-        RunStatus::Failed => Err(refuse(pipeline, &errors)),
+    let ended = match (stopped_by, status) {
+        (Some(reason), _) => Err(CommandError::new(FAILED, reason)),
+        (None, RunStatus::Done) => Ok(()),
+        (None, RunStatus::Interrupted) => Err(CommandError::Shown(INTERRUPTED)),
+        (None, RunStatus::Partial) => Err(refuse(pipeline, &errors).with_code(PARTLY)),
+        (None, RunStatus::Failed) => Err(refuse(pipeline, &errors)),
     };
     // The event that gives the status of the run is the last one.
     let ended = ended.map_err(CommandError::print);

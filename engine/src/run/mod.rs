@@ -77,15 +77,15 @@ pub struct Outcome {
     /// The errors of steps, in the order of the pipeline.
     pub errors: Vec<StepError>,
     /// The reason why the run could not go on, if it is no step's error.
-    pub error: Option<String>,
+    pub stopped_by: Option<String>,
     /// A note on how a run goes on that this process has left.
     pub note: Option<String>,
 }
 
 impl Outcome {
-    fn with_error(self, error: String) -> Self {
+    fn stopped_by(self, reason: String) -> Self {
         let record = Record { status: RunStatus::Failed, ..self.record };
-        Self { record, error: Some(error), ..self }
+        Self { record, stopped_by: Some(reason), ..self }
     }
 
     fn with_note(self, note: String) -> Self {

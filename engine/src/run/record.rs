@@ -80,7 +80,7 @@ impl ScheduleResult {
                 threads: rayon::current_num_threads(),
             },
         };
-        Outcome { record, errors: self.errors, error: None, note: None }
+        Outcome { record, errors: self.errors, stopped_by: None, note: None }
     }
 
     fn status(&self, keep_going: bool) -> RunStatus {

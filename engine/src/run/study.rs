@@ -78,7 +78,7 @@ impl Study {
     /// True if the search has further points, now that these are done.
     fn has_more_after(&self, outcome: &Outcome) -> bool {
         let failed = !outcome.errors.is_empty() && !self.options.keep_going;
-        let stopped = failed || outcome.error.is_some() || outcome.note.is_some();
+        let stopped = failed || outcome.stopped_by.is_some() || outcome.note.is_some();
         let more = self.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
         more && !stopped && outcome.record.status != RunStatus::Interrupted
     }

@@ -90,7 +90,7 @@ pub fn execute(
     }
     match Driver::new(plan, cluster, results) {
         Ok(driver) => driver.follow(run, cancel, cluster),
-        Err(error) => run::execute(plan, run, &Stopped).with_error(error),
+        Err(error) => run::execute(plan, run, &Stopped).stopped_by(error),
     }
 }
 
@@ -185,7 +185,7 @@ impl<'a> Driver<'a> {
             warn!("{}", refusal.message);
         }
         match error {
-            Some(error) => outcome.with_error(error),
+            Some(error) => outcome.stopped_by(error),
             None => outcome,
         }
     }
