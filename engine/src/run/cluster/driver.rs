@@ -151,7 +151,7 @@ impl<'a> Driver<'a> {
             detach: cluster.detach,
         };
         for (step, failures) in failures {
-            driver.send(Event::Forgiven { step, failures });
+            driver.send(Event::FailuresCleared { step, failures });
         }
         Ok(driver)
     }
@@ -235,12 +235,14 @@ impl<'a> Driver<'a> {
             Event::Started { step, reason } if *step < steps.len() => {
                 events::step_started(step + 1, &steps[*step].name, reason);
             }
-            Event::At { step, done, total, note } => events::step_at(step + 1, *done, *total, note),
-            Event::Refused { host, reason } => self.warn_excluded(host, reason),
+            Event::Progress { step, done, total, note } => {
+                events::step_at(step + 1, *done, *total, note)
+            }
+            Event::HostExcluded { host, reason } => self.warn_excluded(host, reason),
             // The worker's own last words, which do not name its host.
-            Event::Said { text, .. } if self.is_refusal(text) => {}
-            Event::Said { warning: true, text } => warn!("{text}"),
-            Event::Said { warning: false, text } => info!("{text}"),
+            Event::Message { text, .. } if self.is_refusal(text) => {}
+            Event::Message { warning: true, text } => warn!("{text}"),
+            Event::Message { warning: false, text } => info!("{text}"),
             _ => {}
         });
     }

@@ -24,7 +24,7 @@ pub enum Event {
         reason: String,
     },
     /// A step goes on.
-    At {
+    Progress {
         /// The step.
         step: usize,
         /// The finished part of its work.
@@ -35,19 +35,19 @@ pub enum Event {
         note: String,
     },
     /// A message for the user.
-    Said {
+    Message {
         /// True for a warning.
         warning: bool,
         /// The message.
         text: String,
     },
     /// A step has its result.
-    Made {
+    Completed {
         /// The step.
         step: usize,
     },
     /// A step has ended without a result or a fault: it was stopped.
-    Left {
+    Released {
         /// The step.
         step: usize,
     },
@@ -63,42 +63,42 @@ pub enum Event {
     /// A worker ends by itself, so that its job is over in a moment.
     Exited,
     /// A worker leaves this host alone.
-    Refused {
+    HostExcluded {
         /// The host.
         host: String,
         /// The reason.
         reason: String,
     },
     /// So many failures of a step are past: a new driver asks for it again.
-    Forgiven {
+    FailuresCleared {
         /// The step.
         step: usize,
         /// The number of its failures.
         failures: usize,
     },
     /// A step has ended for want of memory.
-    Starved {
+    OutOfMemory {
         /// The step.
         step: usize,
         /// The bytes that its worker had.
         memory: u64,
     },
     /// A step that nobody can go on with was stopped, since the time of its worker was up.
-    RanOut {
+    TimedOut {
         /// The step.
         step: usize,
         /// The seconds that it had.
         seconds: u64,
     },
     /// The driver asks for a worker with more memory for a step.
-    Outgrown {
+    MemoryRaised {
         /// The step.
         step: usize,
         /// The bytes that a worker must have which runs it.
         memory: u64,
     },
     /// The driver asks for a worker with more time for a step.
-    Outlasted {
+    TimeRaised {
         /// The step.
         step: usize,
         /// The time that it asks for.
@@ -156,13 +156,13 @@ pub struct ClusterState {
     /// The processes that have left their hosts alone, with their reasons.
     pub refused: BTreeMap<String, String>,
     /// The most bytes of memory with which steps have ended for want of it.
-    pub starved: BTreeMap<usize, u64>,
+    pub out_of_memory: BTreeMap<usize, u64>,
     /// The number of times that steps ran out of time, and the seconds that they had last.
-    pub ran_out: BTreeMap<usize, (u32, u64)>,
+    pub timed_out: BTreeMap<usize, (u32, u64)>,
     /// The bytes of memory that steps need at least.
-    pub outgrown: HashMap<usize, u64>,
+    pub min_memory: HashMap<usize, u64>,
     /// The time that steps need at least.
-    pub outlasted: HashMap<usize, MoreTime>,
+    pub min_time: HashMap<usize, MoreTime>,
     /// The resources of the workers of each array.
     pub arrays: BTreeMap<String, Size>,
 }
@@ -214,8 +214,8 @@ impl ClusterState {
                 running(step, true);
                 self.begun.insert(step);
             }
-            Event::Left { step } => running(step, false),
-            Event::Made { step } => {
+            Event::Released { step } => running(step, false),
+            Event::Completed { step } => {
                 running(step, false);
                 self.made.insert(step);
             }
@@ -224,37 +224,39 @@ impl ClusterState {
                 self.failures.entry(step).or_default().push((host, failure));
             }
             Event::Exited => _ = self.exited.insert(process.to_owned()),
-            Event::Refused { reason, .. } => _ = self.refused.insert(process.to_owned(), reason),
-            Event::Forgiven { step, failures } => {
+            Event::HostExcluded { reason, .. } => {
+                _ = self.refused.insert(process.to_owned(), reason)
+            }
+            Event::FailuresCleared { step, failures } => {
                 let forgiven = self.forgiven.entry(step).or_default();
                 *forgiven = failures.max(*forgiven);
                 // What ended it is tried once more; the memory that it was given stays.
-                self.starved.remove(&step);
-                self.ran_out.remove(&step);
-                self.outlasted.remove(&step);
+                self.out_of_memory.remove(&step);
+                self.timed_out.remove(&step);
+                self.min_time.remove(&step);
             }
-            Event::Starved { step, memory } => {
+            Event::OutOfMemory { step, memory } => {
                 running(step, false);
-                let had = self.starved.entry(step).or_default();
+                let had = self.out_of_memory.entry(step).or_default();
                 *had = memory.max(*had);
             }
-            Event::RanOut { step, seconds } => {
+            Event::TimedOut { step, seconds } => {
                 running(step, false);
-                let (times, had) = self.ran_out.entry(step).or_default();
+                let (times, had) = self.timed_out.entry(step).or_default();
                 (*times, *had) = (*times + 1, seconds);
             }
-            Event::Outgrown { step, memory } => {
-                let needs = self.outgrown.entry(step).or_default();
+            Event::MemoryRaised { step, memory } => {
+                let needs = self.min_memory.entry(step).or_default();
                 *needs = memory.max(*needs);
             }
-            Event::Outlasted { step, more } => {
-                let needs = self.outlasted.entry(step).or_default();
+            Event::TimeRaised { step, more } => {
+                let needs = self.min_time.entry(step).or_default();
                 *needs = more.max(*needs);
             }
             Event::Submitted { array, kind, count: _, memory, time } => {
                 self.arrays.insert(array, Size { kind, memory, time });
             }
-            Event::At { .. } | Event::Said { .. } => {}
+            Event::Progress { .. } | Event::Message { .. } => {}
         }
     }
 

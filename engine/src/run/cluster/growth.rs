@@ -25,19 +25,19 @@ fn least_left(time: u64) -> u64 {
 
 impl Driver<'_> {
     /// Gives more to the steps that ended for want of memory or time since this was last asked.
-    pub(super) fn give_more(&self) {
+    pub(super) fn raise_limits(&self) {
         let state = self.state();
         let starved: Vec<_> = state
-            .starved
+            .out_of_memory
             .iter()
-            .filter(|(step, had)| state.outgrown.get(step).is_none_or(|needs| needs <= had))
+            .filter(|(step, had)| state.min_memory.get(step).is_none_or(|needs| needs <= had))
             .map(|(step, had)| (*step, *had))
             .collect();
         let ran_out: Vec<_> = state
-            .ran_out
+            .timed_out
             .iter()
             .filter(|(step, (times, _))| {
-                state.outlasted.get(step).is_none_or(|more| more.after < *times)
+                state.min_time.get(step).is_none_or(|more| more.after < *times)
             })
             .map(|(step, ran_out)| (*step, *ran_out))
             .collect();
@@ -69,14 +69,14 @@ impl Driver<'_> {
         }
         let memory = kind.max_memory.map_or(increased(had), |most| increased(had).min(most));
         info!("{name}: it died with {} of memory; once more with {}", bytes(had), bytes(memory));
-        self.send(Event::Outgrown { step, memory });
+        self.send(Event::MemoryRaised { step, memory });
     }
 
     /// Asks for a worker with more time than a step had, which ran out of it for the `after`th time.
     fn give_time(&self, step: usize, had: u64, after: u32) {
         let (kind, own) = (self.kind_of(step), &self.plan.pipeline.steps[step]);
         let (name, duration) = (&own.name, |seconds: u64| reports::duration(seconds as f64));
-        let before = self.state().outlasted.get(&step).copied();
+        let before = self.state().min_time.get(&step).copied();
         let MoreTime { times, time, .. } = before.unwrap_or_else(|| {
             let time = self.sizes.get(&kind.name).map_or(0, |size| size.time);
             MoreTime { time, ..MoreTime::default() }
@@ -84,7 +84,7 @@ impl Driver<'_> {
         let ask = |time: u64, times: u32| {
             let more =
                 MoreTime { after, times, time, left: least_left(usable(time, self.profile)) };
-            self.send(Event::Outlasted { step, more });
+            self.send(Event::TimeRaised { step, more });
         };
         // It may have begun late in the time of its worker.
         if before.is_none() && had < least_left(usable(time, self.profile)) {
@@ -144,8 +144,8 @@ impl Driver<'_> {
         let kind = self.frozen.kinds[step].as_ref()?;
         let state = self.state();
         let size = self.sizes.get(kind)?;
-        let memory = state.outgrown.get(&step).copied().unwrap_or(0).max(size.memory);
-        let time = state.outlasted.get(&step).map_or(0, |more| more.time).max(size.time);
+        let memory = state.min_memory.get(&step).copied().unwrap_or(0).max(size.memory);
+        let time = state.min_time.get(&step).map_or(0, |more| more.time).max(size.time);
         Some(Size { kind: kind.clone(), memory, time })
     }
 }

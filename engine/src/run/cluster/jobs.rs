@@ -86,7 +86,7 @@ impl Jobs {
         }
         self.check_stuck(&listed)?;
         let mut has_submitted = false;
-        driver.give_more();
+        driver.raise_limits();
         for (size, (steps, seconds)) in driver.wanted() {
             let live = listed.iter().filter(|(id, job)| {
                 !job.is_over() && self.is_at_least(id, &size) && !driver.is_lost(id, job)
@@ -158,7 +158,7 @@ impl Jobs {
         let says_memory = says("memory limit") || says("oom");
         let lost: Vec<usize> = lost.into_iter().filter(|step| !driver.is_made(*step)).collect();
         if state == "OUT_OF_MEMORY" || (state == "FAILED" && says_memory) {
-            lost.iter().for_each(|step| driver.send(Event::Starved { step: *step, memory }));
+            lost.iter().for_each(|step| driver.send(Event::OutOfMemory { step: *step, memory }));
             if !lost.is_empty() {
                 return Ok(());
             }
@@ -166,7 +166,7 @@ impl Jobs {
         if state == "TIMEOUT" {
             // What did not stop when it was asked to.
             let lost = lost.iter().filter(|step| driver.starts_over(**step));
-            lost.for_each(|step| driver.send(Event::RanOut { step: *step, seconds: time }));
+            lost.for_each(|step| driver.send(Event::TimedOut { step: *step, seconds: time }));
         }
         if let Some(worker) = &worker {
             if state == "FAILED" && !lost.is_empty() {
@@ -175,7 +175,7 @@ impl Jobs {
                     let times = self.killed.entry(step).or_default();
                     *times += 1;
                     if *times > 1 {
-                        driver.send(Event::Starved { step, memory });
+                        driver.send(Event::OutOfMemory { step, memory });
                     }
                 }
             }

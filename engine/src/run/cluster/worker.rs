@@ -91,7 +91,7 @@ pub fn work(
         fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     send(folder, &name, &Event::Joined { host: host.clone(), job: task.job.clone() });
     let refuse = |reason: String| {
-        send(folder, &name, &Event::Refused { host: host.clone(), reason: reason.clone() });
+        send(folder, &name, &Event::HostExcluded { host: host.clone(), reason: reason.clone() });
         reason
     };
     let work = &frozen.work;
@@ -187,20 +187,20 @@ fn send_shown(store: &Arc<Store>, folder: &PlanFolder<'_>, process: &str, times:
                     return;
                 }
                 *last = Some(Instant::now());
-                Event::At { step, done, total, note }
+                Event::Progress { step, done, total, note }
             }
             RunEvent::Finished { step, status } => match (running.remove(&step), &*status) {
-                (_, "ran") => Event::Made { step },
+                (_, "ran") => Event::Completed { step },
                 (Some((began, _)), "skipped")
                     if times.anew[step] && Instant::now() >= times.notice =>
                 {
                     // Whoever has a second more would do it in no time.
-                    Event::RanOut { step, seconds: began.elapsed().as_secs().max(1) }
+                    Event::TimedOut { step, seconds: began.elapsed().as_secs().max(1) }
                 }
-                (Some(_), "skipped" | "hit") => Event::Left { step },
+                (Some(_), "skipped" | "hit") => Event::Released { step },
                 _ => return,
             },
-            RunEvent::Message { warning, text } => Event::Said { warning, text },
+            RunEvent::Message { warning, text } => Event::Message { warning, text },
         };
         send(&PlanFolder { store: &store, name: name.clone() }, &process, &event);
     }));
@@ -239,8 +239,8 @@ impl Peers for Worker<'_> {
         if state.failure(step).is_some() {
             return false;
         }
-        let memory = state.outgrown.get(&step).copied().unwrap_or(0);
-        let left = state.outlasted.get(&step).map_or(0, |more| more.left);
+        let memory = state.min_memory.get(&step).copied().unwrap_or(0);
+        let left = state.min_time.get(&step).map_or(0, |more| more.left);
         drop(state);
         let is_in_time = self.left() >= needs.max(left) as f64;
         let refused = self.refused.lock().expect(NO_PANIC).contains(&step);
@@ -265,7 +265,7 @@ impl Peers for Worker<'_> {
         if was_starved && failure.kind == ErrorKind::Failure {
             // A program of the step was ended, and this process was not.
             self.refused.lock().expect(NO_PANIC).insert(step);
-            self.send(&Event::Starved { step, memory: self.task.limits.max_memory });
+            self.send(&Event::OutOfMemory { step, memory: self.task.limits.max_memory });
             return true;
         }
         self.send(&Event::Failed { step, host: self.host.clone(), failure: failure.clone() });
