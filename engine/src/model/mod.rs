@@ -15,7 +15,7 @@ pub use pipeline::{
     FigureSpec, Input, Pipeline, Place, ReportSpec, RowSpec, Search, SourceText, Span, Step,
     Variants,
 };
-pub use profile::{Kind, Profile};
+pub use profile::{Profile, WorkerKind};
 pub use request::{StepFailure, StepRequest, StepResult};
 
 /// The source files of every step, scanned before anything runs.

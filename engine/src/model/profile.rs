@@ -8,7 +8,7 @@ pub struct Profile {
     /// The folder of the store, which all nodes see.
     pub store: Option<PathBuf>,
     /// The kinds of workers, the smallest first.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<WorkerKind>,
     /// Lines of the shell before the worker starts.
     pub setup: String,
     /// The engine on the nodes; the running program if none.
@@ -31,7 +31,7 @@ pub struct Profile {
 
 /// A kind of workers.
 #[derive(Clone, Debug)]
-pub struct Kind {
+pub struct WorkerKind {
     /// The name.
     pub name: String,
     /// The number of processors.
@@ -56,7 +56,7 @@ pub struct Kind {
     pub options: Vec<String>,
 }
 
-impl Kind {
+impl WorkerKind {
     /// The resources of a worker of this kind as one text, which is equal for equal ones.
     pub fn fingerprint(&self) -> String {
         let Self { name, cpus, memory, gpus, gpu_memory, time, .. } = self;

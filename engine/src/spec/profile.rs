@@ -7,7 +7,7 @@ use super::{
     yaml,
 };
 use crate::{
-    model::{Kind, Profile, SourceText},
+    model::{Profile, SourceText, WorkerKind},
     ui::diagnostic::{Diagnostic, Diagnostics},
 };
 use serde::{Deserialize, Deserializer, de::Error};
@@ -223,7 +223,7 @@ fn wrong(written: &Written) -> Vec<Wrong> {
 }
 
 fn profile(written: Written) -> Profile {
-    let kind = |(name, kind): (String, WrittenKind)| Kind {
+    let kind = |(name, kind): (String, WrittenKind)| WorkerKind {
         name,
         cpus: kind.cpus,
         memory: kind.memory.and_then(|size| size.0),

@@ -6,7 +6,7 @@ use super::{
     frozen::{FrozenPlan, PlanFolder, Work},
     jobs::{Jobs, PollInterval},
     scripts::{ScriptTemplate, job_name},
-    sizes::{Size, assign, expected_seconds, short, sizes, to_run},
+    sizes::{WorkerSize, assign, expected_seconds, short, sizes, to_run},
     slurm::{self, JobState},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub(super) struct Driver<'a> {
     pub(super) template: ScriptTemplate<'a>,
     process: String,
     /// The resources of the workers of each kind.
-    pub(super) sizes: BTreeMap<String, Size>,
+    pub(super) sizes: BTreeMap<String, WorkerSize>,
     state: Mutex<ClusterState>,
     missing: Mutex<Vec<usize>>,
     /// The hosts that workers have left alone, and why.
@@ -70,7 +70,7 @@ pub(super) struct Driver<'a> {
 }
 
 /// The workers that are wanted of each size: steps, and seconds if all are known.
-type Wanted = BTreeMap<Size, (usize, Option<f64>)>;
+type Wanted = BTreeMap<WorkerSize, (usize, Option<f64>)>;
 
 /// Executes a plan on a cluster; here, if that is quicker.
 pub fn execute(

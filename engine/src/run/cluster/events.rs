@@ -1,6 +1,6 @@
 //! The events that the processes at one plan share: each appends lines to a file of its own.
 
-use super::{frozen::PlanFolder, sizes::Size};
+use super::{frozen::PlanFolder, sizes::WorkerSize};
 use crate::model::StepFailure;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -164,7 +164,7 @@ pub struct ClusterState {
     /// The time that steps need at least.
     pub min_time: HashMap<usize, MoreTime>,
     /// The resources of the workers of each array.
-    pub arrays: BTreeMap<String, Size>,
+    pub arrays: BTreeMap<String, WorkerSize>,
 }
 
 impl ClusterState {
@@ -254,7 +254,7 @@ impl ClusterState {
                 *needs = more.max(*needs);
             }
             Event::Submitted { array, kind, count: _, memory, time } => {
-                self.arrays.insert(array, Size { kind, memory, time });
+                self.arrays.insert(array, WorkerSize { kind, memory, time });
             }
             Event::Progress { .. } | Event::Message { .. } => {}
         }

@@ -2,7 +2,7 @@
 
 use super::WORK;
 use crate::{
-    model::{Files, Kind, Options, Pipeline, Profile},
+    model::{Files, Options, Pipeline, Profile, WorkerKind},
     plan::Plan,
     spec::Results,
 };
@@ -90,7 +90,7 @@ impl Work {
             force: options.force.clone(),
             only: options.only.clone(),
             keep_going: options.keep_going,
-            workers: profile.kinds.iter().map(Kind::fingerprint).collect(),
+            workers: profile.kinds.iter().map(WorkerKind::fingerprint).collect(),
         }
     }
 

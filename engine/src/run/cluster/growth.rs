@@ -4,10 +4,10 @@
 use super::{
     driver::Driver,
     events::{Event, MoreTime},
-    sizes::{Size, usable},
+    sizes::{WorkerSize, usable},
 };
 use crate::{
-    model::{Kind, StepFailure},
+    model::{StepFailure, WorkerKind},
     ui::size::bytes,
 };
 use ops::ErrorKind;
@@ -129,23 +129,23 @@ impl Driver<'_> {
         self.send(Event::Failed { step, host: String::new(), failure });
     }
 
-    fn kind_of(&self, step: usize) -> &Kind {
+    fn kind_of(&self, step: usize) -> &WorkerKind {
         self.kind_named(self.frozen.kinds[step].as_deref().unwrap_or_default())
     }
 
     /// The kind of that name in the profile of now.
-    pub(super) fn kind_named(&self, name: &str) -> &Kind {
+    pub(super) fn kind_named(&self, name: &str) -> &WorkerKind {
         let found = self.profile.kinds.iter().find(|kind| kind.name == name);
         found.unwrap_or(&self.profile.kinds[0])
     }
 
     /// The resources that a worker must have for a step.
-    pub(super) fn size_for(&self, step: usize) -> Option<Size> {
+    pub(super) fn size_for(&self, step: usize) -> Option<WorkerSize> {
         let kind = self.frozen.kinds[step].as_ref()?;
         let state = self.state();
         let size = self.sizes.get(kind)?;
         let memory = state.min_memory.get(&step).copied().unwrap_or(0).max(size.memory);
         let time = state.min_time.get(&step).map_or(0, |more| more.time).max(size.time);
-        Some(Size { kind: kind.clone(), memory, time })
+        Some(WorkerSize { kind: kind.clone(), memory, time })
     }
 }

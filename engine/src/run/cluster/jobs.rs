@@ -4,7 +4,7 @@
 use super::{
     driver::Driver,
     events::Event,
-    sizes::{Size, useful_workers},
+    sizes::{WorkerSize, useful_workers},
     slurm::{self, JobState, Refusal},
     worker::{NOTHING_LEFT, STOPPED, STORE_NOT_SEEN},
 };
@@ -31,7 +31,7 @@ const TAIL: usize = 8;
 #[derive(Default)]
 pub(super) struct Jobs {
     /// The resources of the workers of each array.
-    arrays: BTreeMap<String, Size>,
+    arrays: BTreeMap<String, WorkerSize>,
     /// Jobs whose end was dealt with.
     over: BTreeSet<String>,
     /// Jobs that waited for what never comes when they were last polled.
@@ -102,18 +102,23 @@ impl Jobs {
         Ok(has_submitted)
     }
 
-    fn size_of(&self, id: &str) -> Option<&Size> {
+    fn size_of(&self, id: &str) -> Option<&WorkerSize> {
         self.arrays.get(id.split('_').next().unwrap_or(id))
     }
 
     /// True if a job is a worker of that kind which has at least as much.
-    fn is_at_least(&self, id: &str, size: &Size) -> bool {
+    fn is_at_least(&self, id: &str, size: &WorkerSize) -> bool {
         self.size_of(id).is_some_and(|has| {
             has.kind == size.kind && has.memory >= size.memory && has.time >= size.time
         })
     }
 
-    fn submit(&mut self, driver: &Driver<'_>, size: Size, count: usize) -> Result<(), String> {
+    fn submit(
+        &mut self,
+        driver: &Driver<'_>,
+        size: WorkerSize,
+        count: usize,
+    ) -> Result<(), String> {
         let (kind, exclude) =
             (driver.kind_named(&size.kind), self.exclude.iter().cloned().collect());
         match slurm::submit(&driver.template.script(kind, &size, count, exclude)) {
@@ -121,7 +126,7 @@ impl Jobs {
                 let workers = reports::count(count, "worker");
                 info!("submitted {workers} `{}` (job {array})", kind.name);
                 self.arrays.insert(array.clone(), size.clone());
-                let Size { kind, memory, time } = size;
+                let WorkerSize { kind, memory, time } = size;
                 driver.send(Event::Submitted { array, kind, count, memory, time });
                 Ok(())
             }

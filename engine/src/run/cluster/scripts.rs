@@ -3,11 +3,13 @@
 use super::{
     driver::Cluster,
     frozen::{PlanFolder, Work, on_nodes},
-    sizes::{Assignment, Size, WorkerRequest, signal, sizes, to_run, usable, worker_requests},
+    sizes::{
+        Assignment, WorkerRequest, WorkerSize, signal, sizes, to_run, usable, worker_requests,
+    },
     slurm::{self, Script},
 };
 use crate::{
-    model::{Kind, Profile, StepError},
+    model::{Profile, StepError, WorkerKind},
     plan::Plan,
     spec::Results,
 };
@@ -72,8 +74,8 @@ impl<'a> ScriptTemplate<'a> {
     /// The script for workers of one size.
     pub(super) fn script(
         &self,
-        kind: &'a Kind,
-        size: &Size,
+        kind: &'a WorkerKind,
+        size: &WorkerSize,
         count: usize,
         exclude: Vec<String>,
     ) -> Script<'_> {

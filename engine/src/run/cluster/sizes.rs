@@ -1,7 +1,7 @@
 //! The resources of workers: kind, memory and time, from what is written, else from what steps took before.
 
 use crate::{
-    model::{Kind, Profile, StepError},
+    model::{Profile, StepError, WorkerKind},
     plan::Plan,
     ui::size,
 };
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// The resources of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size {
+pub struct WorkerSize {
     /// Its kind.
     pub kind: String,
     /// Bytes of memory.
@@ -54,7 +54,7 @@ fn time_for(seconds: u64, profile: &Profile) -> u64 {
 }
 
 /// Returns the number of workers worth starting for so many steps, which take so many seconds together.
-pub fn useful_workers(kind: &Kind, steps: usize, seconds: Option<f64>) -> usize {
+pub fn useful_workers(kind: &WorkerKind, steps: usize, seconds: Option<f64>) -> usize {
     let useful = seconds.map_or(steps, |seconds| (seconds / WORTH_A_WORKER).ceil() as usize);
     kind.max_workers.min(steps).min(useful.max(1))
 }
@@ -93,14 +93,14 @@ pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assignment, Vec<Step
         let gpus = step.needs.gpus.max(usize::from(on_gpu));
         let threads = step.needs.threads.unwrap_or(1);
         let needs = seconds(plan, index, profile);
-        let is_large = |kind: &&Kind| {
+        let is_large = |kind: &&WorkerKind| {
             let of_gpu = kind.gpu_memory.zip(step.needs.gpu_memory);
             kind.gpus >= gpus
                 && kind.cpus >= threads
                 && kind.memory.is_none_or(|has| has >= memory)
                 && of_gpu.is_none_or(|(has, needs)| has >= needs)
         };
-        let is_long = |kind: &&Kind| {
+        let is_long = |kind: &&WorkerKind| {
             let most = kind.time.map(|time| usable(time.max(kind.max_time.unwrap_or(0)), profile));
             most.zip(needs).is_none_or(|(most, needs)| needs <= most)
         };
@@ -146,8 +146,8 @@ pub fn sizes(
     plan: &Plan<'_>,
     (kinds, times): &Assignment,
     profile: &Profile,
-) -> BTreeMap<String, Size> {
-    let of = |kind: &Kind| {
+) -> BTreeMap<String, WorkerSize> {
+    let of = |kind: &WorkerKind| {
         let steps = || (0..kinds.len()).filter(|step| kinds[*step].as_ref() == Some(&kind.name));
         let needs = |step: usize| {
             let (written, predicted) =
@@ -164,7 +164,7 @@ pub fn sizes(
             let is_known = steps().all(|step| expected_seconds(plan, step).is_some());
             longest.max(if is_known { MIN_TIME } else { UNKNOWN_TIME })
         });
-        Size { kind: kind.name.clone(), memory, time }
+        WorkerSize { kind: kind.name.clone(), memory, time }
     };
     profile.kinds.iter().map(|kind| (kind.name.clone(), of(kind))).collect()
 }
@@ -172,9 +172,9 @@ pub fn sizes(
 /// A request for workers of one kind, by a plan.
 pub struct WorkerRequest<'p> {
     /// The kind.
-    pub kind: &'p Kind,
+    pub kind: &'p WorkerKind,
     /// The resources of each worker.
-    pub size: Size,
+    pub size: WorkerSize,
     /// The number of workers.
     pub workers: usize,
     /// The number of steps that are known to need work, or may need it.
@@ -200,7 +200,7 @@ pub fn worker_requests<'p>(
         count.0 += 1;
         count.1 = count.1.zip(expected_seconds(plan, step)).map(|(a, b)| a + b);
     }
-    let of = |kind: &'p Kind| {
+    let of = |kind: &'p WorkerKind| {
         let (steps, seconds) = *counts.get(&*kind.name)?;
         let size = sizes.remove(&kind.name)?;
         Some(WorkerRequest {

@@ -1,7 +1,7 @@
 //! The calls of Slurm: each with a deadline, and with its own words where it refuses.
 
-use super::sizes::Size;
-use crate::{child::wait_unless, model::Kind};
+use super::sizes::WorkerSize;
+use crate::{child::wait_unless, model::WorkerKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
@@ -19,11 +19,11 @@ pub struct Script<'a> {
     /// The name of the jobs.
     pub name: String,
     /// The kind of worker.
-    pub kind: &'a Kind,
+    pub kind: &'a WorkerKind,
     /// The number of jobs.
     pub count: usize,
     /// The resources of each worker.
-    pub size: Size,
+    pub size: WorkerSize,
     /// The seconds before its end at which a worker is asked to leave.
     pub signal: u64,
     /// The folder for what jobs print.
