@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     model::{Profile, SourceText, WorkerKind},
-    ui::diagnostic::{Diagnostic, Diagnostics},
+    ui::{
+        diagnostic::{Diagnostic, Diagnostics},
+        suggest,
+    },
 };
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{
@@ -155,8 +158,9 @@ pub fn read_profile(path: &Path, text: String) -> Result<Profile, Diagnostics> {
     let read = root.and_then(|root| match parsed(&root) {
         Ok(profile) => Some(profile),
         Err(wrong) => {
-            for (path, message) in wrong {
-                cx.push(Diagnostic::error("profile::entry", message).at(root.at_path(&path), ""));
+            for Wrong { path, message, help } in wrong {
+                let found = Diagnostic::error("profile::entry", message);
+                cx.push(found.at(root.at_path(&path), "").maybe_help(help));
             }
             None
         }
@@ -164,18 +168,28 @@ pub fn read_profile(path: &Path, text: String) -> Result<Profile, Diagnostics> {
     read.ok_or_else(|| Diagnostics::new(source, cx.diagnostics))
 }
 
-/// What is wrong, with the path of keys to it.
-type Wrong = (Vec<String>, String);
+/// What is wrong with the value at a path of keys.
+struct Wrong {
+    path: Vec<String>,
+    message: String,
+    help: Option<String>,
+}
 
 fn parsed(root: &Node) -> Result<Profile, Vec<Wrong>> {
     let written: Result<Written, _> = serde_path_to_error::deserialize(root.json());
     let written = written.map_err(|error| {
-        let path = error.path().to_string();
-        let message = match &*path {
-            "." => error.inner().to_string(),
-            path => format!("in `{path}`: {}", error.inner()),
+        let (path, message) = (error.path().to_string(), error.inner().to_string());
+        // Of an unknown field, serde tells all that there are.
+        let (message, help) = match message.split_once(", expected one of ") {
+            Some((message, names)) => {
+                let names: Vec<&str> = names.split('`').skip(1).step_by(2).collect();
+                let written = message.split('`').nth(1).unwrap_or_default();
+                (message.to_owned(), suggest::help(written, &names, "the settings are"))
+            }
+            None => (message, None),
         };
-        vec![(path.split('.').map(str::to_owned).collect(), message)]
+        let message = if path == "." { message } else { format!("in `{path}`: {message}") };
+        vec![Wrong { path: path.split('.').map(str::to_owned).collect(), message, help }]
     })?;
     let wrong = wrong(&written);
     if wrong.is_empty() { Ok(profile(written)) } else { Err(wrong) }
@@ -186,38 +200,37 @@ fn wrong(written: &Written) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let mut check = |is_right: bool, path: &[&str], message: String| {
         if !is_right {
-            wrong.push((path.iter().map(|part| (*part).to_owned()).collect(), message));
+            let path = path.iter().map(|part| (*part).to_owned()).collect();
+            wrong.push(Wrong { path, message, help: None });
         }
     };
     let Written { executor, workers, .. } = written;
-    check(
-        executor == SLURM,
-        &["executor"],
-        format!("`executor` must be `{SLURM}`, not `{executor}`"),
-    );
+    let message = format!("`executor` must be `{SLURM}`, not `{executor}`");
+    check(executor == SLURM, &["executor"], message);
     check(!workers.is_empty(), &["workers"], "`workers` names no kind of workers".to_owned());
     for (name, kind) in workers {
-        let path = ["workers", name];
         let is_plain = |it: u8| it.is_ascii_alphanumeric() || it == b'-' || it == b'_';
         let message = format!("`{name}` is no name of workers: write letters, digits, `-` and `_`");
-        check(!name.is_empty() && name.bytes().all(is_plain), &path, message);
-        let times = [kind.time.0, kind.max_time.as_ref().map(|time| time.0)];
-        let is_long = times.into_iter().flatten().all(|time| time >= 60.0);
-        let message = format!(
-            "`{name}` needs `cpus` and `max_workers` of at least 1, and a `time` of at least a minute"
-        );
-        check(kind.cpus > 0 && kind.max_workers > 0 && is_long, &path, message);
+        check(!name.is_empty() && name.bytes().all(is_plain), &["workers", name], message);
+        for (setting, count) in [("cpus", kind.cpus), ("max_workers", kind.max_workers)] {
+            let message = format!("`{setting}` of `{name}` must be at least 1");
+            check(count > 0, &["workers", name, setting], message);
+        }
+        let most = kind.max_time.as_ref().map(|time| time.0);
+        for (setting, time) in [("time", kind.time.0), ("max_time", most)] {
+            let message = format!("`{setting}` of `{name}` must be at least a minute");
+            check(time.is_none_or(|time| time >= 60.0), &["workers", name, setting], message);
+        }
         let mut options = kind.options.iter().chain(&kind.partition);
         let message = format!("an option of `{name}` has more than one line");
-        check(!options.any(|option| option.contains('\n')), &path, message);
+        check(!options.any(|option| option.contains('\n')), &["workers", name], message);
     }
     let message = "`heartbeat` must be at least 0.05 s".to_owned();
     check(written.heartbeat.0 >= 0.05, &["heartbeat"], message);
-    for (name, margin) in
-        [("memory_margin", written.memory_margin), ("time_margin", written.time_margin)]
-    {
-        let message = format!("`{name}` must be a number of at least 1");
-        check(margin >= 1.0 && margin.is_finite(), &[name], message);
+    let margins = [("memory_margin", written.memory_margin), ("time_margin", written.time_margin)];
+    for (setting, margin) in margins {
+        let message = format!("`{setting}` must be a number of at least 1");
+        check(margin >= 1.0 && margin.is_finite(), &[setting], message);
     }
     wrong
 }
@@ -270,10 +283,14 @@ mod tests {
         let found = read(text).expect_err("four diagnostics").diagnostics;
         let places = found.iter().map(|found| &text[found.labels[0].0.clone()]);
         let places: Vec<_> = places.map(str::trim_end).collect();
-        assert_eq!(places, ["pbs", "0s", "{ cpus: 0 }", "{ cpus: 1 }"]);
+        assert_eq!(places, ["pbs", "0s", "0", "{ cpus: 1 }"]);
         let text = "executor: slurm\nworkers:\n  cpu: { cpus: 1, time: soon }\n";
         let found = read(text).expect_err("no time").diagnostics;
         assert_eq!(&text[found[0].labels[0].0.clone()], "soon");
+        let text = "executor: slurm\nworkers:\n  cpu: { cpus: 1, partion: x }\n";
+        let found = read(text).expect_err("no such setting").diagnostics;
+        assert_eq!(found[0].message, "in `workers.cpu.partion`: unknown field `partion`");
+        assert_eq!(found[0].help.as_deref(), Some("did you mean `partition`?"));
     }
 
     #[test]

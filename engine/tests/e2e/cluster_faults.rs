@@ -144,11 +144,11 @@ fn a_profile_with_faults_is_refused() {
         ),
         (
             "executor: slurm\nworkers: { cpu: { cpus: 1, max_time: 10s } }\n",
-            "a `time` of at least a minute",
+            "`max_time` of `cpu` must be at least a minute",
         ),
         (
             "executor: slurm\nworkers: { cpu: { cpus: 0, time: 1h } }\n",
-            "`cpus` and `max_workers` of at least 1",
+            "`cpus` of `cpu` must be at least 1",
         ),
     ] {
         study.write("lab.yaml", text);
