@@ -347,6 +347,8 @@ fn a_matrix_comes_from_csv() {
     assert!(error(b"x\n").contains("has no row"));
     assert!(error(b"").contains("is empty"));
     assert!(error(b"x\n\xff\n").contains("is not UTF-8 text"));
+    let help = read("bad.csv", b"x\n\xff\n").expect_err("a fault").help;
+    assert!(help.is_some_and(|help| help.contains("write the file again")));
     let op = find("matrix").expect("an op").parse(json!({ "path": "f.txt" }));
     let error = op.map_err(|error| error.message).expect("an op").check(&[]).expect_err("a fault");
     assert!(error.message.contains("`f.txt`"));

@@ -99,17 +99,29 @@ impl Op for Matrix {
         let set = self.max_unfolded_mib.map(NonZeroU32::get);
         let mut room = SizeLimit::of(bytes.len() as u64, set);
         let error = |reason: String| self.error(reason);
+        let unreadable = |reason: String| {
+            self.error(reason)
+                .help("write the file again: CSV as UTF-8 text with commas, Parquet, or NPY")
+        };
         let mut notes = Vec::new();
         let table = match format {
             Format::Npy => {
-                return self.outputs(None, vec![npy(&bytes).map_err(error)?], None, None, notes);
+                return self.outputs(
+                    None,
+                    vec![npy(&bytes).map_err(unreadable)?],
+                    None,
+                    None,
+                    notes,
+                );
             }
             Format::Csv => {
-                let table = CsvTable::read(&bytes).map_err(error)?;
+                let table = CsvTable::read(&bytes).map_err(unreadable)?;
                 let table = columns::headed(table, self.header, &mut notes);
                 ExternalTable::Csv(table.map_err(error)?)
             }
-            Format::Parquet => ExternalTable::Parquet(ParquetTable::open(bytes).map_err(error)?),
+            Format::Parquet => {
+                ExternalTable::Parquet(ParquetTable::open(bytes).map_err(unreadable)?)
+            }
         };
         cx.stop_if_cancelled()?;
         if table.rows() == 0 {
