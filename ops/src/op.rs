@@ -25,7 +25,7 @@ pub enum Determinism {
     Tolerant,
 }
 
-/// The reports that get an op for each of their rows.
+/// The reports that add this op to each of their rows by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Companion {
     /// Those that ask for companions: it compares clusters with chance and with other choices.

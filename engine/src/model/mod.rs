@@ -1,5 +1,5 @@
 //! The data that the stages of the engine hand to each other: a pipeline with its steps, the
-//! options of a run, and the errors of steps. It computes nothing and knows no other room.
+//! options of a run, and the errors of steps. It computes nothing and uses no other module.
 
 mod error;
 mod graph;

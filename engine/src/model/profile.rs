@@ -15,11 +15,11 @@ pub struct Profile {
     pub program: Option<PathBuf>,
     /// Beginnings of paths here, and what they are on the nodes.
     pub paths: BTreeMap<String, String>,
-    /// The predicted seconds of all that must run below which it runs here.
+    /// A run that is predicted to take fewer seconds than these runs on this machine.
     pub run_locally_below: f64,
-    /// The seconds between two signs of life of a worker.
+    /// The seconds between two heartbeats of a worker.
     pub heartbeat: f64,
-    /// The seconds before its end at which a worker leaves; two minutes, of a short time a sixth, if none.
+    /// The seconds before its end at which a worker leaves. If none: two minutes, or a sixth of a shorter time limit.
     pub grace_period: Option<u64>,
     /// The seconds after which a worker leaves for which there is nothing to do.
     pub idle_timeout: f64,

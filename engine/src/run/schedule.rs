@@ -131,7 +131,7 @@ impl<'a> Schedule<'a> {
                 if again.is_none()
                     && let Some(finished) = plan.store.finished(&digest)
                 {
-                    // Who only follows others has missed nothing: it was made in the course of this run.
+                    // For a driver this is no cache hit: a worker of this run has made it.
                     return Ok(Some(match self.was_followed(step) {
                         true => StepState::ran(finished, self.reason(step, &key)),
                         false => StepState::hit(Arc::new(finished), HIT),
@@ -169,7 +169,7 @@ impl<'a> Schedule<'a> {
         let plan = &self.context.plan.pipeline.steps[step];
         let shape = |input: &Input| Some(self.output(input.step, input.output)?.shape.clone());
         let read = of_inputs(plan, shape);
-        // Who follows others has none of the resources that they have.
+        // A driver runs no step itself, so its own limits do not count.
         let alone = self.context.peers.is_none();
         if let Some(refusal) =
             memory::refusal(step, plan, &read, self.pool.limits()).filter(|_| alone)

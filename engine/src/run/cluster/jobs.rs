@@ -16,7 +16,7 @@ use std::{
 };
 use tracing::{info, warn};
 
-/// As many workers that end before they have joined, and none is submitted any more.
+/// Once so many workers have ended before they joined, no more are submitted.
 const MAX_EARLY_ENDS: usize = 3;
 /// A worker that ends by itself has found nothing to do. It may be a while until its results are seen from here.
 const GRACE: Duration = Duration::from_secs(10);

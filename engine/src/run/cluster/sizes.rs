@@ -224,7 +224,7 @@ pub fn to_run(plan: &Plan<'_>) -> Vec<usize> {
         .collect()
 }
 
-/// The seconds of all that must run, if they are known and so few that it runs here.
+/// The predicted seconds of all that must run, if they are known and few enough to run on this machine.
 pub fn short(plan: &Plan<'_>, profile: &Profile) -> Option<f64> {
     let seconds: Option<f64> =
         to_run(plan).into_iter().map(|step| plan.steps()[step].cost.seconds).sum();

@@ -60,7 +60,7 @@ impl DataSet {
 
 impl Drop for DataSet {
     fn drop(&mut self) {
-        // Under the lock, so that whoever finds this data set no more finds its memory free.
+        // Under the lock, so that a model that does not find this data set any more finds its memory free.
         let mut held = self.sets.lock();
         self.memory = None;
         held.retain(|_, memory| memory.strong_count() > 0);

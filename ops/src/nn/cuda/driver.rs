@@ -77,7 +77,8 @@ pub trait Memory: Send + Sync {
     fn start(&self) -> Address;
 }
 
-/// What times of launches depend on beside the kernels and their arguments, and where what follows from them is kept.
+/// The device and the compiler for which times of launches hold, and the folder in which what was
+/// chosen by them is kept.
 #[derive(Clone, Debug)]
 pub struct TuningContext {
     /// The folder of choices by time, if they are kept.

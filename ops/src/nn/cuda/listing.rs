@@ -45,7 +45,7 @@ pub(super) fn driver_error(call: &str, error: &DriverError) -> CudaError {
     CudaError { call: call.to_owned(), detail, out_of_memory }
 }
 
-/// The driver needs some hundred megabytes for a process, before that can ask how much is free.
+/// A context takes some hundred megabytes, so this fails before the free memory can be asked for.
 pub(super) fn taken(error: CudaError) -> CudaError {
     let detail = match error.out_of_memory {
         true => "other programs hold all memory of the GPU; `nvidia-smi` lists them".to_owned(),

@@ -22,14 +22,14 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// Launches before those that are timed, and those.
+/// The numbers of launches for warming up and of those that are timed.
 const WARM_UP: usize = 3;
 const TIMED: usize = 9;
 /// A tile is not taken if the table's needs at most so much longer.
 const NEARLY: f64 = 1.03;
 /// The images on which the numbers of tiles are compared.
 const COMPARED: usize = 8;
-/// The steps from which on a training, or one of those that follow, gains what timing takes.
+/// The least number of steps of a training for which timing pays off.
 const WORTH: u64 = 1000;
 
 /// True if a training is long enough to time tiles for it.
