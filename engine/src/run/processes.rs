@@ -34,20 +34,27 @@ pub struct ProcessTree {
     mark: PathBuf,
 }
 
-/// Prepares for a program: from now on its orphans become children of the engine.
-pub fn program_starts() {
-    static SUBREAPER: Once = Once::new();
-    RUNNING.fetch_add(1, Ordering::SeqCst);
-    SUBREAPER.call_once(|| {
-        // Where the system has no such call, process groups have to do.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::set_child_subreaper(Some(getpid()));
-    });
+/// One of the programs that run, until it is dropped.
+pub struct RunningProgram(());
+
+impl RunningProgram {
+    /// Prepares for a program: from now on its orphans become children of the engine.
+    pub fn begin() -> Self {
+        static SUBREAPER: Once = Once::new();
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        SUBREAPER.call_once(|| {
+            // Where the system has no such call, process groups have to do.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::process::set_child_subreaper(Some(getpid()));
+        });
+        Self(())
+    }
 }
 
-/// Notes that a program has ended, or never started.
-pub fn program_ended() {
-    RUNNING.fetch_sub(1, Ordering::SeqCst);
+impl Drop for RunningProgram {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl ProcessTree {

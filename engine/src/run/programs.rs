@@ -2,7 +2,7 @@
 
 use super::{
     environments,
-    processes::{self, ProcessTree},
+    processes::{self, ProcessTree, RunningProgram},
     program_output::ProgramOutput,
 };
 use crate::child::wait_with;
@@ -103,10 +103,9 @@ impl Programs {
         let (log, start_of_log) = self.open_log().map_err(|error| {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&error)))
         })?;
-        processes::program_starts();
-        let ended = self.run_to_end(&words, program, scratch, log, cancel);
-        processes::program_ended();
-        let ended = ended?;
+        let running = RunningProgram::begin();
+        let ended = self.run_to_end(&words, program, scratch, log, cancel)?;
+        drop(running);
         let with_log = |headline| self.error_with_log(headline, start_of_log);
         match ended {
             None => {
