@@ -287,14 +287,9 @@ pub fn place(
             DeviceChoice::Auto => unasked.get_or_insert_with(|| auto(machine, &doubts)).0.clone(),
             DeviceChoice::Cuda(number) => {
                 machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
-                    errors.push(StepError {
-                        step: index,
-                        param: Some("device".into()),
-                        kind: ErrorKind::Input,
-                        message: format!("it asks for a GPU, but {}", missing.what),
-                        help: Some(missing.help.to_owned()),
-                        log: Vec::new(),
-                    });
+                    let message = format!("it asks for a GPU, but {}", missing.what);
+                    let error = StepError::new(index, ErrorKind::Input, message);
+                    errors.push(error.param("device").help(missing.help));
                     Device::Cpu
                 })
             }

@@ -259,24 +259,24 @@ fn steps(
 pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> CommandError {
     let diagnostics = errors
         .iter()
-        .filter(|error| error.kind != ::ops::ErrorKind::Cancelled)
-        .map(|error| {
-            let step = &pipeline.steps[error.step];
-            let code = if error.kind == ::ops::ErrorKind::Input {
+        .filter(|error| error.failure.kind != ::ops::ErrorKind::Cancelled)
+        .map(|StepError { step, failure }| {
+            let step = &pipeline.steps[*step];
+            let code = if failure.kind == ::ops::ErrorKind::Input {
                 "run::bad_input"
             } else {
                 "run::failed"
             };
             let diagnostic =
-                Diagnostic::error(code, format!("step `{}`: {}", step.name, error.message));
-            match error.param.as_deref().and_then(|param| step.param_places.get(param)) {
+                Diagnostic::error(code, format!("step `{}`: {}", step.name, failure.message));
+            match failure.param.as_deref().and_then(|param| step.param_places.get(param)) {
                 Some(place) => diagnostic.at_place(place, ""),
                 None => diagnostic.label(step.span.clone(), ""),
             }
-            .maybe_help(error.help.clone())
+            .maybe_help(failure.help.clone())
         })
         .collect();
-    let input = errors.iter().all(|error| error.kind == ::ops::ErrorKind::Input);
+    let input = errors.iter().all(|error| error.failure.kind == ::ops::ErrorKind::Input);
     let code = if input { BAD_INPUT } else { FAILED };
     let source = pipeline.source.clone();
     CommandError::Pipeline { code, source, diagnostics, summary: None }

@@ -8,7 +8,7 @@ mod pipeline;
 mod profile;
 mod request;
 
-pub use error::StepError;
+pub use error::{StepError, StepFailure};
 pub use graph::StepGraph;
 pub use options::{Gpu, GpuContent, Limits, Needs, Options, STEPS_ON_ONE};
 pub use pipeline::{
@@ -16,7 +16,7 @@ pub use pipeline::{
     Variants,
 };
 pub use profile::{Profile, WorkerKind};
-pub use request::{StepFailure, StepRequest, StepResult};
+pub use request::{StepRequest, StepResult};
 
 /// The source files of every step, scanned before anything runs.
 pub type Files = Vec<Vec<cache::FileEntry>>;

@@ -1,15 +1,11 @@
 //! A step that is to run, and what becomes of it, as data that another process can read.
 
-use super::StepError;
-use cache::{Artifact, CacheKey, Digest, FileEntry, Shape, StoreError, store::Finished};
-use ops::{AnyOp, Device, Entry, ErrorKind, Inputs, OpError, Port, ports::labelled};
+use super::StepFailure;
+use cache::{Artifact, CacheKey, Digest, FileEntry, Shape, store::Finished};
+use ops::{AnyOp, Device, Entry, Inputs, OpError, Port, ports::labelled};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{
-    borrow::{Borrow, Cow},
-    collections::BTreeMap,
-    path::PathBuf,
-};
+use std::{borrow::Borrow, collections::BTreeMap, path::PathBuf};
 
 /// A step that is to run: all that decides its result, and what limits its work. Contents stand in
 /// the store, which whoever runs the step shares.
@@ -74,24 +70,6 @@ pub enum StepResult {
     Elsewhere,
 }
 
-/// The failure of a step.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StepFailure {
-    /// The kind of the error.
-    pub kind: ErrorKind,
-    /// The parameter that the error is about, if there is one.
-    pub param: Option<String>,
-    /// The message: a lower-case sentence without a full stop.
-    pub message: String,
-    /// The advice to the user.
-    pub help: Option<String>,
-    /// The last lines of the step's log.
-    pub log: Vec<String>,
-    /// True if the machine is at fault rather than the step, so that another one may succeed.
-    #[serde(default)]
-    pub of_node: bool,
-}
-
 impl StepRequest {
     /// The op with its parameters.
     ///
@@ -140,40 +118,5 @@ impl StepRequest {
             Some(artifacts[at].borrow().shape())
         };
         op.inputs().iter().map(of_port).collect()
-    }
-}
-
-impl StepFailure {
-    /// The failure that an op returned.
-    pub fn of_op(error: OpError) -> Self {
-        StepError::of_op(0, error).into()
-    }
-
-    /// A failure of the store.
-    pub fn of_store(error: &StoreError) -> Self {
-        use std::io::ErrorKind::{
-            PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
-        };
-        let of_node = match error {
-            StoreError::Io { source, .. } => {
-                [PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull]
-                    .contains(&source.kind())
-            }
-            _ => false,
-        };
-        Self { of_node, ..StepError::of_store(0, error).into() }
-    }
-
-    /// The error of a step of a pipeline.
-    pub fn into_error(self, step: usize) -> StepError {
-        let Self { kind, param, message, help, log, of_node: _ } = self;
-        StepError { step, param: param.map(Cow::Owned), kind, message, help, log }
-    }
-}
-
-impl From<StepError> for StepFailure {
-    fn from(error: StepError) -> Self {
-        let StepError { step: _, param, kind, message, help, log } = error;
-        Self { kind, param: param.map(Cow::into_owned), message, help, log, of_node: false }
     }
 }

@@ -46,7 +46,7 @@ pub fn refusal(
         None => format!("give {} less to do", quote(&step.name)),
     };
     let help = format!("{less}, or state what it takes: `resources: {{ memory: 8GB }}`");
-    Some(StepError { help: Some(help), ..StepError::new(index, ErrorKind::Input, message) })
+    Some(StepError::new(index, ErrorKind::Input, message).help(help))
 }
 
 /// The number of rows with which the step would fit, in two digits, if all inputs with as many rows as the first

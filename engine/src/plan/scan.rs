@@ -63,10 +63,13 @@ pub fn scan_sources(
             for source in sources {
                 match scan(&source, store.files()) {
                     Ok(entries) => found.extend(entries),
-                    Err(found) => errors.extend(found.into_iter().map(|error| StepError {
-                        param: Some(source.param.into()),
-                        help: error.help.map(|help| help + &beside(&source)),
-                        ..StepError::new(index, ErrorKind::Input, error.message)
+                    Err(found) => errors.extend(found.into_iter().map(|error| {
+                        let of = StepError::new(index, ErrorKind::Input, error.message);
+                        let of = of.param(source.param);
+                        match error.help {
+                            Some(help) => of.help(help + &beside(&source)),
+                            None => of,
+                        }
                     })),
                 }
             }

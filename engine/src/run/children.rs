@@ -32,7 +32,7 @@ impl Executor for Children {
             OpError::failure(format!("the process of the step is lost: {error}"))
         };
         let made = run(request, host).map_err(lost).and_then(|made| made);
-        made.unwrap_or_else(|error| StepResult::Failed(StepFailure::of_op(error)))
+        made.unwrap_or_else(|error| StepResult::Failed(StepFailure::from(error)))
     }
 }
 

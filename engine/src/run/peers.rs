@@ -1,7 +1,7 @@
 //! Steps of a plan that other processes run: they take each from the same store, and no process tells another what to do.
 
 use super::{schedule::Schedule, state::StepState};
-use crate::model::StepFailure;
+use crate::model::{StepError, StepFailure};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -100,7 +100,7 @@ impl Schedule<'_> {
                 };
                 self.transition(step, state);
             } else if let Some(failure) = peers.failure(step) {
-                self.fail(step, Some(digest), failure.into_error(step), 0.0);
+                self.fail(step, Some(digest), StepError { step, failure }, 0.0);
             } else if self.may_run(step) && !plan.store.is_held(&digest) {
                 self.requeue(step);
             } else {

@@ -227,7 +227,7 @@ impl<'a> Schedule<'a> {
             }
         };
         let help = "`engine devices` shows which GPUs there are; see its `device` and `resources`";
-        StepError { help: Some(help.to_owned()), ..StepError::new(step, ErrorKind::Input, message) }
+        StepError::new(step, ErrorKind::Input, message).help(help)
     }
 
     /// Asks the driver for the memory of the GPUs, if a step runs on one. A failure is ignored
@@ -351,7 +351,7 @@ impl<'a> Schedule<'a> {
                 self.states.set(step, StepState::Elsewhere(Box::new(job)));
             }
             StepResult::Failed(failure) => {
-                let error = failure.into_error(step);
+                let error = StepError { step, failure };
                 self.fail(step, Some(key), error, since.elapsed().as_secs_f64());
             }
         }
@@ -371,9 +371,10 @@ impl<'a> Schedule<'a> {
         let port = from.outputs.iter().find(|port| port.name == output);
         let message =
             format!("it reads `{}.{output}`, which `{}` did not make", from.name, from.name);
-        StepError {
-            help: port.map(|port| format!("`{output}` of `{}`: {}", from.entry.name, port.doc)),
-            ..StepError::new(step, ErrorKind::Input, message)
+        let error = StepError::new(step, ErrorKind::Input, message);
+        match port {
+            Some(port) => error.help(format!("`{output}` of `{}`: {}", from.entry.name, port.doc)),
+            None => error,
         }
     }
 }

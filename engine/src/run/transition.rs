@@ -23,9 +23,8 @@ impl Schedule<'_> {
         }
         if !self.rebuilt.insert(step) {
             let message = format!("`{port}` was made again and is damaged once more: {damage}");
-            let help = "check the disk of the store (`--store`)".to_owned();
-            let error =
-                StepError { help: Some(help), ..StepError::new(step, ErrorKind::Failure, message) };
+            let help = "check the disk of the store (`--store`)";
+            let error = StepError::new(step, ErrorKind::Failure, message).help(help);
             return self.fail(step, None, error, 0.0);
         }
         let name = &self.context.plan.pipeline.steps[step].name;
@@ -41,16 +40,16 @@ impl Schedule<'_> {
     }
 
     pub fn fail(&mut self, step: usize, key: Option<Digest>, error: StepError, seconds: f64) {
-        let cancelled = error.kind == ErrorKind::Cancelled;
-        let ended = StepEnd { key, reason: error.message.clone(), seconds };
+        let cancelled = error.failure.kind == ErrorKind::Cancelled;
+        let ended = StepEnd { key, reason: error.failure.message.clone(), seconds };
         self.stopped |= !cancelled && !self.context.plan.options.keep_going;
         let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };
         self.transition(step, state);
-        if !error.log.is_empty() && self.reports_to_user() {
+        if !error.failure.log.is_empty() && self.reports_to_user() {
             let name = &self.context.plan.pipeline.steps[step].name;
             let step = name.as_str();
             error!(target: DETAIL, step, "{name}: the end of its log");
-            error.log.iter().for_each(|line| error!(target: DETAIL, step, "  {line}"));
+            error.failure.log.iter().for_each(|line| error!(target: DETAIL, step, "  {line}"));
         }
         self.errors.push(error);
     }

@@ -108,7 +108,7 @@ enum NoResult {
 
 impl From<OpError> for NoResult {
     fn from(error: OpError) -> Self {
-        Self::Failed(StepFailure::of_op(error))
+        Self::Failed(StepFailure::from(error))
     }
 }
 
@@ -265,7 +265,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, NoResult> 
                 info!("{}: {headline}; trying again", request.name);
             }
             Err(error) => {
-                let mut failure = StepFailure::of_op(error);
+                let mut failure = StepFailure::from(error);
                 failure.log = log.tail();
                 if failure.kind == ErrorKind::Failure {
                     failure.log.extend(programs.cut_short());

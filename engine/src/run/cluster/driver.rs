@@ -109,7 +109,7 @@ impl<'a> Driver<'a> {
         let digest = work.digest();
         let of_store = |error: cache::StoreError| error.to_string();
         let assigned = assign(plan, &cluster.profile).map_err(|errors| {
-            errors.first().map_or_else(String::new, |error| error.message.clone())
+            errors.first().map_or_else(String::new, |error| error.failure.message.clone())
         })?;
         let folder = PlanFolder::make(plan.store, &digest).map_err(of_store)?;
         let frozen = FrozenPlan {

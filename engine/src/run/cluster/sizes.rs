@@ -124,10 +124,7 @@ pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assignment, Vec<Step
             let message =
                 format!("no kind of workers is large enough: it needs {}", parts.join(", "));
             let help = "add a larger kind to `workers` of the profile, or state what the step takes: `resources: { memory: 8GB, time: 2h }`";
-            errors.push(StepError {
-                help: Some(help.to_owned()),
-                ..StepError::new(index, ErrorKind::Input, message)
-            });
+            errors.push(StepError::new(index, ErrorKind::Input, message).help(help));
         }
         kinds.push(found.or(profile.kinds.first()).map(|kind| kind.name.clone()));
         times.push(needs.filter(|_| fits.is_some()));
