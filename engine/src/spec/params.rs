@@ -48,7 +48,7 @@ pub fn read(
             Err(mismatches) => {
                 fine = false;
                 for mismatch in mismatches {
-                    cx.push(mismatch.into_fault(entry, key, &property));
+                    cx.push(mismatch.into_diagnostic(entry, key, &property));
                 }
             }
         }
@@ -150,7 +150,7 @@ struct Mismatch<'n> {
 }
 
 impl Mismatch<'_> {
-    fn into_fault(self, entry: &Entry, key: &Key, schema: &Schema<'_>) -> Diagnostic {
+    fn into_diagnostic(self, entry: &Entry, key: &Key, schema: &Schema<'_>) -> Diagnostic {
         if let Some(unknown) = self.key {
             let message = format!("{} has no entry {}", quote(&key.name), quote(&unknown.name));
             return Diagnostic::error("spec::unknown_parameter", message)
