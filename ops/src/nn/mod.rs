@@ -2,7 +2,7 @@
 //!
 //! - [`layers`]: architecture as data, with the names and initial values of all tensors. It computes
 //!   nothing, so that any backend can use it.
-//! - [`patches`], [`conv`], [`norm`], [`clip`]: kernels on slices.
+//! - [`patches`], [`conv`], [`norm`], [`grad_clip`]: kernels on slices.
 //! - [`stage`], [`cpu_network`]: a network on the CPU, with buffers reused from batch to batch.
 //! - [`tape`]: one training step on dfdx's tape.
 //! - [`backend`]: the interface between a training and a device; [`cpu`] and [`cuda`] implement it.
