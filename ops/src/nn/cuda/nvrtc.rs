@@ -152,6 +152,10 @@ impl Nvrtc {
     /// # Errors
     /// When the unit does not compile; the compiler's first lines are in the message.
     pub fn compile(&self, unit: &Unit, architecture: i32) -> Result<Vec<u8>, CudaError> {
+        // One program after the other: NVRTC 12 and 13 end a busy process now and then, in a lock of
+        // libc, when many threads compile at once.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let text = CString::new(unit.text()).expect("kernels hold no zero byte");
         let name = CString::new(format!("{}.cu", unit.name)).expect("names hold no zero byte");
         let options = [format!("--gpu-architecture=sm_{architecture}"), STANDARD.to_owned()]
