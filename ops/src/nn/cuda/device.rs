@@ -137,13 +137,8 @@ impl Driver for Gpu {
     fn load(&mut self, units: &[Unit]) -> Result<(), CudaError> {
         let (nvrtc, architecture) = (&self.nvrtc, self.architecture);
         let kept = self.cubins.as_deref();
-        let cubins: Vec<Result<_, CudaError>> = std::thread::scope(|scope| {
-            let compile = |unit| scope.spawn(move || nvrtc.compile_once(unit, architecture, kept));
-            let jobs: Vec<_> = units.iter().map(compile).collect();
-            jobs.into_iter().map(|job| job.join().expect("a compiler's thread ends")).collect()
-        });
-        for (unit, cubin) in units.iter().zip(cubins) {
-            let cubin = cubin?;
+        for unit in units {
+            let cubin = nvrtc.compile_once(unit, architecture, kept)?;
             // SAFETY: the bytes are a whole cubin and outlive the call; names end with a zero.
             unsafe {
                 let module = result::module::load_data(cubin.as_ptr().cast()).map_err(|error| {

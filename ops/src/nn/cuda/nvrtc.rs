@@ -152,8 +152,8 @@ impl Nvrtc {
     /// # Errors
     /// When the unit does not compile; the compiler's first lines are in the message.
     pub fn compile(&self, unit: &Unit, architecture: i32) -> Result<Vec<u8>, CudaError> {
-        // One program after the other: NVRTC 12 and 13 end a busy process now and then, in a lock of
-        // libc, when many threads compile at once.
+        // One program after the other: processes in which many threads compiled at once have ended
+        // with an invalid access in a lock of libc. The cause is not known.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let text = CString::new(unit.text()).expect("kernels hold no zero byte");
